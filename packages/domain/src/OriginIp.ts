@@ -1,0 +1,122 @@
+import { Schema } from "effect"
+import ipaddr from "ipaddr.js"
+
+/** An origin server's address in canonical form: a dotted quad, or RFC 5952 with IPv4-mapped addresses in mixed form. */
+export const OriginIp = Schema.String.check(
+  Schema.makeFilter((text: string): true | string =>
+    canonicalText(text) === text || "must be an IPv4 or IPv6 address in canonical form (RFC 5952)"
+  )
+).pipe(Schema.brand("OriginIp"))
+
+export type OriginIp = typeof OriginIp.Type
+
+/**
+ * The one canonical spelling of an IPv4 or IPv6 address, or `undefined` where the text is not exactly an address
+ * (whitespace, a port, a prefix length, a zone id, a leading zero or a short form all make it none).
+ *
+ * Reads every spelling of RFC 4291 section 2.2; prints RFC 5952, with `::ffff:0:0/96` in the mixed form of its section 5.
+ * The deprecated IPv4-compatible spelling (`::192.0.2.1`) is read and printed in hexadecimal.
+ */
+export const canonicalize = (text: string): OriginIp | undefined => canonicalText(text) as OriginIp | undefined
+
+const canonicalText = (text: string): string | undefined => {
+  const length = text.length
+  if (length < 2 || length > 45) return undefined
+  if (!text.includes(":")) {
+    return ipaddr.IPv4.isValidFourPartDecimal(text) ? text : undefined
+  }
+  const words = readIPv6(text)
+  return words === undefined ? undefined : printIPv6(words)
+}
+
+/** The eight words of an IPv6 address, or `undefined`. A dotted tail counts as the last two words. */
+const readIPv6 = (text: string): ReadonlyArray<number> | undefined => {
+  const words: Array<number> = []
+  let gapAt = -1
+  let index = 0
+  if (text.startsWith("::")) {
+    gapAt = 0
+    index = 2
+  }
+  while (index < text.length) {
+    const end = text.indexOf(":", index)
+    const field = end === -1 ? text.slice(index) : text.slice(index, end)
+    if (end === -1 && field.includes(".")) {
+      if (!ipaddr.IPv4.isValidFourPartDecimal(field)) return undefined
+      const [a = 0, b = 0, c = 0, d = 0] = field.split(".").map(Number)
+      words.push(a * 256 + b, c * 256 + d)
+      break
+    }
+    const word = readWord(field)
+    if (word === -1) return undefined
+    words.push(word)
+    if (end === -1) break
+    index = end + 1
+    if (index === text.length) return undefined
+    if (text.charCodeAt(index) === COLON) {
+      if (gapAt !== -1) return undefined
+      gapAt = words.length
+      index += 1
+    }
+  }
+  if (gapAt === -1) return words.length === 8 ? words : undefined
+  if (words.length > 7) return undefined
+  const gap = Array.from({ length: 8 - words.length }, () => 0)
+  return [...words.slice(0, gapAt), ...gap, ...words.slice(gapAt)]
+}
+
+const COLON = 0x3a
+
+/** One to four hexadecimal digits as a number, or -1. */
+const readWord = (field: string): number => {
+  if (field.length === 0 || field.length > 4) return -1
+  let word = 0
+  for (let index = 0; index < field.length; index++) {
+    const code = field.charCodeAt(index)
+    const digit = code >= 0x30 && code <= 0x39
+      ? code - 0x30
+      : code >= 0x61 && code <= 0x66
+      ? code - 0x57
+      : code >= 0x41 && code <= 0x46
+      ? code - 0x37
+      : -1
+    if (digit === -1) return -1
+    word = word * 16 + digit
+  }
+  return word
+}
+
+const printIPv6 = (words: ReadonlyArray<number>): string => {
+  const [w0, w1, w2, w3, w4, w5, w6 = 0, w7 = 0] = words
+  if (w5 === 0xffff && w0 === 0 && w1 === 0 && w2 === 0 && w3 === 0 && w4 === 0) {
+    return `::ffff:${w6 >> 8}.${w6 & 255}.${w7 >> 8}.${w7 & 255}`
+  }
+  const run = longestZeroRun(words)
+  let text = ""
+  for (let index = 0; index < 8; index++) {
+    if (run.length > 0 && index === run.start) {
+      text += "::"
+      index += run.length - 1
+    } else {
+      text += text === "" || text.endsWith(":") ? hex(words[index]) : `:${hex(words[index])}`
+    }
+  }
+  return text
+}
+
+const hex = (word: number | undefined): string => (word ?? 0).toString(16)
+
+/** RFC 5952 section 4.2: the longest run of zero words, the first of equals, never a single word. */
+const longestZeroRun = (words: ReadonlyArray<number>): { readonly start: number; readonly length: number } => {
+  let best = { start: -1, length: 0 }
+  let start = -1
+  for (let index = 0; index <= 8; index++) {
+    if (words[index] === 0) {
+      if (start === -1) start = index
+    } else if (start !== -1) {
+      if (index - start > best.length) best = { start, length: index - start }
+      start = -1
+    }
+  }
+  return best.length >= 2 ? best : { start: -1, length: 0 }
+}
