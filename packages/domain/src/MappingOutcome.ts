@@ -1,0 +1,281 @@
+import { Schema } from "effect"
+import { type ApiErrorName, apiErrorName, apiErrors, type RejectionName, rejectionNames } from "./ApiError.ts"
+import type { RequestIssue } from "./CloudEvent.ts"
+import { Mapping } from "./Mapping.ts"
+import { mappingKey } from "./MappingKey.ts"
+import { STRUCTURED_CONTENT_TYPE } from "./MappingRequest.ts"
+import { Operation } from "./Operation.ts"
+import { outcomeId } from "./OutcomeId.ts"
+import type { ReadRequest } from "./RequestReader.ts"
+import type { OutgoingRecord, RecordHeader, SourceRecord } from "./SourceRecord.ts"
+import { formatTimestamp } from "./Timestamp.ts"
+
+/** The CloudEvents `type` of each kind of outcome. */
+export const outcomeTypes = {
+  succeeded: "dev.origin-regions.mapping.succeeded.v1",
+  rejected: "dev.origin-regions.mapping.rejected.v1",
+  failed: "dev.origin-regions.mapping.failed.v1"
+} as const
+
+/** Which record an outcome answers. `time` is the event's, `timestamp` the record's; what could not be read is `null`. */
+const RequestReference = Schema.Struct({
+  id: Schema.NullOr(Schema.String),
+  source: Schema.NullOr(Schema.String),
+  type: Schema.NullOr(Schema.String),
+  time: Schema.NullOr(Schema.String),
+  topic: Schema.String,
+  partition: Schema.Int,
+  offset: Schema.Int,
+  timestamp: Schema.String
+})
+
+const answered = {
+  request: RequestReference,
+  operation: Schema.NullOr(Operation),
+  /** Calls that may have changed something; 0 where none was made. */
+  attempts: Schema.Int
+}
+
+const attributes = {
+  specversion: Schema.Literal("1.0"),
+  id: Schema.NonEmptyString,
+  source: Schema.NonEmptyString,
+  subject: Schema.optionalKey(Schema.String),
+  time: Schema.String,
+  datacontenttype: Schema.Literal("application/json"),
+  causationid: Schema.optionalKey(Schema.String),
+  correlationid: Schema.optionalKey(Schema.String),
+  traceparent: Schema.optionalKey(Schema.String),
+  tracestate: Schema.optionalKey(Schema.String),
+  outcomecode: Schema.NonEmptyString
+}
+
+const SuccessResult = Schema.Literals(["created", "upserted", "deleted", "unchanged"])
+
+/** It was applied. `recovered` where an attempt that got lost had applied it already. */
+export const SucceededOutcome = Schema.Struct({
+  ...attributes,
+  type: Schema.Literal(outcomeTypes.succeeded),
+  data: Schema.Struct({
+    ...answered,
+    result: SuccessResult,
+    mapping: Schema.NullOr(Mapping),
+    recovered: Schema.Boolean
+  })
+}).annotate({ identifier: "SucceededOutcome" })
+
+const Issue = Schema.Struct({ path: Schema.String, message: Schema.String })
+
+const ExistingMapping = Schema.Struct({
+  vendor: Schema.NonEmptyString,
+  region: Schema.NonEmptyString,
+  modified_on: Schema.NullOr(Schema.String)
+})
+
+/** The API, or the same rule applied before calling it, says no for good. `code` is `null` where the API has none for it. */
+export const RejectedOutcome = Schema.Struct({
+  ...attributes,
+  type: Schema.Literal(outcomeTypes.rejected),
+  data: Schema.Struct({
+    ...answered,
+    error: Schema.Struct({
+      code: Schema.NullOr(Schema.Int),
+      name: Schema.Literals([...rejectionNames, "malformed_request", "rejected_by_api"]),
+      message: Schema.String,
+      documentation_url: Schema.optionalKey(Schema.String),
+      issues: Schema.optionalKey(Schema.Array(Issue)),
+      existing: Schema.optionalKey(Schema.NullOr(ExistingMapping)),
+      matches: Schema.optionalKey(Schema.Boolean)
+    })
+  })
+}).annotate({ identifier: "RejectedOutcome" })
+
+const FailureName = Schema.Literals(["expired", "gave_up"])
+
+/** Given up, and dead-lettered so that it can be replayed. */
+export const FailedOutcome = Schema.Struct({
+  ...attributes,
+  type: Schema.Literal(outcomeTypes.failed),
+  data: Schema.Struct({
+    ...answered,
+    error: Schema.Struct({
+      name: FailureName,
+      message: Schema.String,
+      attempts: Schema.Int,
+      last_status: Schema.optionalKey(Schema.Int),
+      last_code: Schema.optionalKey(Schema.Int)
+    })
+  })
+}).annotate({ identifier: "FailedOutcome" })
+
+/** What became of one request record: a CloudEvent 1.0, exactly one for each. */
+export const MappingOutcome = Schema.Union([SucceededOutcome, RejectedOutcome, FailedOutcome])
+
+export type MappingOutcome = typeof MappingOutcome.Type
+type ExistingMapping = typeof ExistingMapping.Type
+type SuccessResult = typeof SuccessResult.Type
+type FailureName = typeof FailureName.Type
+
+/** How a request was settled, before it is put into words for the outside. */
+export type Settlement =
+  | {
+    readonly _tag: "Succeeded"
+    readonly result: SuccessResult
+    readonly mapping: Mapping | null
+    readonly recovered: boolean
+  }
+  | { readonly _tag: "Malformed"; readonly issues: ReadonlyArray<RequestIssue> }
+  | {
+    readonly _tag: "Rejected"
+    readonly code: number
+    /** The API's own text. */
+    readonly message: string
+    readonly documentationUrl?: string
+    /** With 1145: what is there, and whether it is what was asked for. */
+    readonly conflict?: { readonly existing: ExistingMapping | null; readonly matches: boolean }
+  }
+  | {
+    readonly _tag: "Failed"
+    readonly name: FailureName
+    readonly message: string
+    readonly lastStatus?: number
+    readonly lastCode?: number
+  }
+
+/** A rejection by a rule of the API that is applied before calling it. */
+export const rejectedByRule = (name: ApiErrorName): Settlement => ({
+  _tag: "Rejected",
+  code: apiErrors[name].code,
+  message: apiErrors[name].message
+})
+
+/** Everything about a settled request that its outcome tells. `settledAt` is in milliseconds since 1970. */
+export interface SettledRequest {
+  readonly groupId: string
+  readonly record: Pick<SourceRecord, "topic" | "partition" | "offset" | "timestamp">
+  readonly request: ReadRequest
+  readonly settlement: Settlement
+  readonly attempts: number
+  readonly settledAt: number
+}
+
+const isRejectionName = (name: string | undefined): name is RejectionName =>
+  rejectionNames.some((rejection) => rejection === name)
+
+/** Puts a settled request into its outcome event. */
+export const mappingOutcome = (settled: SettledRequest): MappingOutcome => {
+  const { attempts, record, request, settlement } = settled
+  const { event } = request
+  const answeredRequest = {
+    request: {
+      id: event.id,
+      source: event.source,
+      type: event.type,
+      time: event.time,
+      topic: record.topic,
+      partition: record.partition,
+      offset: record.offset,
+      timestamp: formatTimestamp(record.timestamp)
+    },
+    operation: request.operation,
+    attempts
+  }
+  const envelope = {
+    specversion: "1.0",
+    id: outcomeId(record, event.source, event.id),
+    source: `/origin-regions/consumer/${encodeURIComponent(settled.groupId)}`,
+    ...(request.zoneId !== null && request.originIp !== null
+      ? { subject: mappingKey(request.zoneId, request.originIp) }
+      : undefined),
+    time: formatTimestamp(settled.settledAt),
+    datacontenttype: "application/json",
+    ...(event.id === null ? undefined : { causationid: event.id }),
+    ...(event.correlationid === null ? undefined : { correlationid: event.correlationid }),
+    ...(event.traceparent === null ? undefined : { traceparent: event.traceparent }),
+    ...(event.tracestate === null ? undefined : { tracestate: event.tracestate })
+  } as const
+  switch (settlement._tag) {
+    case "Succeeded": {
+      const { mapping, recovered, result } = settlement
+      return {
+        ...envelope,
+        type: outcomeTypes.succeeded,
+        outcomecode: result,
+        data: { ...answeredRequest, result, mapping, recovered }
+      }
+    }
+    case "Malformed":
+      return {
+        ...envelope,
+        type: outcomeTypes.rejected,
+        outcomecode: "malformed_request",
+        data: {
+          ...answeredRequest,
+          error: {
+            code: null,
+            name: "malformed_request",
+            message: "The record is not a mapping request.",
+            issues: settlement.issues
+          }
+        }
+      }
+    case "Rejected": {
+      const name = apiErrorName(settlement.code)
+      return {
+        ...envelope,
+        type: outcomeTypes.rejected,
+        outcomecode: String(settlement.code),
+        data: {
+          ...answeredRequest,
+          error: {
+            code: settlement.code,
+            name: isRejectionName(name) ? name : "rejected_by_api",
+            message: settlement.message,
+            ...(settlement.documentationUrl === undefined
+              ? undefined
+              : { documentation_url: settlement.documentationUrl }),
+            ...settlement.conflict
+          }
+        }
+      }
+    }
+    case "Failed":
+      return {
+        ...envelope,
+        type: outcomeTypes.failed,
+        outcomecode: settlement.name,
+        data: {
+          ...answeredRequest,
+          error: {
+            name: settlement.name,
+            message: settlement.message,
+            attempts,
+            ...(settlement.lastStatus === undefined ? undefined : { last_status: settlement.lastStatus }),
+            ...(settlement.lastCode === undefined ? undefined : { last_code: settlement.lastCode })
+          }
+        }
+      }
+  }
+}
+
+const encoder = new TextEncoder()
+const contentType: RecordHeader = { name: "content-type", value: encoder.encode(STRUCTURED_CONTENT_TYPE) }
+const notMirrored: ReadonlySet<string> = new Set(["data", "datacontenttype"])
+
+/** The Kafka record of an outcome: structured mode, attributes mirrored as `ce_*` headers, keyed by its subject or else by the request's own key. */
+export const outcomeRecord = (outcome: MappingOutcome, requestKey: Uint8Array | null): OutgoingRecord => ({
+  key: outcome.subject === undefined ? requestKey : encoder.encode(outcome.subject),
+  value: encoder.encode(JSON.stringify(outcome)),
+  headers: [
+    contentType,
+    ...Object.entries(outcome).flatMap(([name, value]) =>
+      notMirrored.has(name) ? [] : [{ name: `ce_${name}`, value: encoder.encode(String(value)) }]
+    )
+  ]
+})
+
+const decodeJsonOutcome = Schema.decodeUnknownOption(Schema.fromJsonString(MappingOutcome))
+const decoder = new TextDecoder()
+
+/** Reads an outcome event from a record of the outcomes topic; none where it is not one of ours. */
+export const readOutcome = (value: Uint8Array) => decodeJsonOutcome(decoder.decode(value))

@@ -1,0 +1,78 @@
+import { Result, Schema } from "effect"
+import { type CloudEvent, issuesOf, readCloudEvent, type RequestIssue } from "./CloudEvent.ts"
+import { type Operation, operationOf, requestTypes } from "./Operation.ts"
+import { canonicalize, type OriginIp } from "./OriginIp.ts"
+import { Region } from "./Region.ts"
+import type { SourceRecord } from "./SourceRecord.ts"
+import { Vendor } from "./Vendor.ts"
+import { ZoneId } from "./ZoneId.ts"
+
+/** A readable request: what to do at the API. */
+export type Change =
+  | {
+    readonly operation: "create" | "upsert"
+    readonly zoneId: ZoneId
+    readonly originIp: OriginIp
+    readonly vendor: Vendor
+    readonly region: Region
+  }
+  | { readonly operation: "delete"; readonly zoneId: ZoneId; readonly originIp: OriginIp }
+
+/** What reading alone decides about a request. Only `Apply` goes to the API. */
+export type Verdict =
+  | { readonly _tag: "Apply"; readonly change: Change }
+  | { readonly _tag: "Malformed"; readonly issues: ReadonlyArray<RequestIssue> }
+  | { readonly _tag: "InvalidIp" }
+  | { readonly _tag: "UnsupportedRegion" }
+
+/** A request as far as it could be read, with the verdict on it. */
+export interface ReadRequest {
+  readonly event: CloudEvent
+  readonly operation: Operation | null
+  readonly zoneId: ZoneId | null
+  readonly originIp: OriginIp | null
+  readonly verdict: Verdict
+}
+
+const isVendor = Schema.is(Vendor)
+const isRegion = Schema.is(Region)
+const decodeZone = Schema.decodeUnknownResult(
+  Schema.Struct({ zone_id: ZoneId.annotate({ message: "zone_id must be 1 to 32 characters of A-Z a-z 0-9 _ -" }) }),
+  { errors: "all" }
+)
+
+const unknownType: RequestIssue = {
+  path: "type",
+  message: `type must be one of ${Object.values(requestTypes).join(", ")}`
+}
+
+/**
+ * Reads a mapping request from a record. Problems are looked for in this order: envelope, type, data and zone (malformed, all listed), then the
+ * address (1146), then the vendor and the region (1157). Whether the request has expired is for the caller, who has a clock: it comes after
+ * malformed and before 1146.
+ */
+export const readRequest = (record: Pick<SourceRecord, "value" | "headers">): ReadRequest => {
+  const event = readCloudEvent(record)
+  const operation = event.type === null ? undefined : operationOf(event.type)
+  const issues = [...event.issues]
+  if (event.type !== null && operation === undefined) issues.push(unknownType)
+  const data = event.data
+  const zone = decodeZone(data)
+  const zoneId = Result.isSuccess(zone) ? zone.success.zone_id : null
+  if (Result.isFailure(zone) && event.dataWasRead) issues.push(...issuesOf(zone.failure, "data"))
+  const ip = field(data, "ip")
+  const originIp = typeof ip === "string" ? canonicalize(ip) ?? null : null
+  const read = (verdict: Verdict): ReadRequest => ({ event, operation: operation ?? null, zoneId, originIp, verdict })
+  if (issues.length > 0 || operation === undefined || zoneId === null) return read({ _tag: "Malformed", issues })
+  if (originIp === null) return read({ _tag: "InvalidIp" })
+  if (operation === "delete") return read({ _tag: "Apply", change: { operation, zoneId, originIp } })
+  const vendor = field(data, "vendor")
+  const region = field(data, "region")
+  if (!isVendor(vendor) || !isRegion(region)) return read({ _tag: "UnsupportedRegion" })
+  return read({ _tag: "Apply", change: { operation, zoneId, originIp, vendor, region } })
+}
+
+const field = (data: unknown, name: string): unknown =>
+  typeof data === "object" && data !== null && Object.hasOwn(data, name)
+    ? (data as Record<string, unknown>)[name]
+    : undefined
