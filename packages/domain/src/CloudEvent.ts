@@ -25,7 +25,13 @@ export interface CloudEvent {
   readonly issues: ReadonlyArray<RequestIssue>
 }
 
-const required = (name: string) => Schema.NonEmptyString.annotate({ message: `${name} must be a non-empty string` })
+/** Attributes are repeated in outcomes, in the event and as headers: longer ones could make an outcome too large for its topic. */
+const MAX_ATTRIBUTE_LENGTH = 2048
+
+const required = (name: string) => {
+  const message = `${name} must be a non-empty string of at most ${MAX_ATTRIBUTE_LENGTH} characters`
+  return Schema.NonEmptyString.annotate({ message }).check(Schema.isMaxLength(MAX_ATTRIBUTE_LENGTH, { message }))
+}
 
 /** The attributes that a request can be malformed by, in the order in which their problems are listed. */
 const RequiredAttributes = Schema.Struct({
@@ -77,7 +83,7 @@ const own = (attributes: Attributes, name: string): unknown =>
 
 const text = (attributes: Attributes, name: string): string | null => {
   const value = own(attributes, name)
-  return typeof value === "string" && value !== "" ? value : null
+  return typeof value === "string" && value !== "" && value.length <= MAX_ATTRIBUTE_LENGTH ? value : null
 }
 
 const JSON_CONTENT_TYPE = "application/json"

@@ -262,9 +262,16 @@ const encoder = new TextEncoder()
 const contentType: RecordHeader = { name: "content-type", value: encoder.encode(STRUCTURED_CONTENT_TYPE) }
 const notMirrored: ReadonlySet<string> = new Set(["data", "datacontenttype"])
 
+/** A request's own key is passed on up to this many bytes: a longer one could make the outcome too large for its topic. */
+const MAX_KEY_LENGTH = 8192
+
 /** The Kafka record of an outcome: structured mode, attributes mirrored as `ce_*` headers, keyed by its subject or else by the request's own key. */
 export const outcomeRecord = (outcome: MappingOutcome, requestKey: Uint8Array | null): OutgoingRecord => ({
-  key: outcome.subject === undefined ? requestKey : encoder.encode(outcome.subject),
+  key: outcome.subject !== undefined
+    ? encoder.encode(outcome.subject)
+    : requestKey !== null && requestKey.length <= MAX_KEY_LENGTH
+    ? requestKey
+    : null,
   value: encoder.encode(JSON.stringify(outcome)),
   headers: [
     contentType,
