@@ -1,0 +1,307 @@
+/**
+ * Runs one of the repository's tasks with what it needs: the pinned Node and pnpm, as npm packages under `.toolchain/` where the machine's own
+ * don't fit, and the workspace's packages as the lockfile has them. Plain JavaScript, because this is what runs before anything is installed.
+ */
+import { spawn, spawnSync } from "node:child_process"
+import { createHash } from "node:crypto"
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
+import { constants, tmpdir } from "node:os"
+import { delimiter, dirname, join, resolve } from "node:path"
+import { setTimeout as pause } from "node:timers/promises"
+import { fileURLToPath } from "node:url"
+
+const nodeVersion = "24.21.0"
+/** The oldest release of the same line that runs TypeScript without a warning. */
+const oldestMinor = 12
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "..")
+const toolchain = join(root, ".toolchain")
+const machine = `${process.platform === "win32" ? "win" : process.platform}-${process.arch}`
+
+/**
+ * `script` is run by Node, from the root; `callersDirectory`: from where the person is, so that files can be named from there. `watched` tasks
+ * start things of their own, and are told by a closed channel if we are killed.
+ */
+const tasks = {
+  start: {
+    about: "start everything and send the examples through it (--help tells more)",
+    script: ["scripts/start.ts"],
+    watched: true
+  },
+  test: { about: "every test of every package; a folder limits it", script: ["scripts/test.ts"], watched: true },
+  check: { about: "lint, format, types, diagnostics, unused code, documents", script: ["scripts/check.ts"] },
+  format: { about: "format every file", script: ["node_modules/dprint/bin.cjs", "fmt"] },
+  documents: { about: "write the generated documents", script: ["scripts/documents.ts"] },
+  bench: { about: "run the benchmarks", script: ["node_modules/turbo/bin/turbo", "run", "bench"] },
+  kafka: { about: "a Kafka broker alone, in the foreground", script: ["scripts/kafka.ts"], watched: true },
+  api: { about: "the API alone, in the foreground", script: ["apps/api/src/main.ts"] },
+  consumer: { about: "the consumer alone, in the foreground", script: ["apps/consumer/src/main.ts"] },
+  "origin-regions": {
+    about: "the command line tool: emit requests, watch outcomes",
+    script: ["apps/cli/src/main.ts"],
+    callersDirectory: true
+  }
+}
+
+const usage = () =>
+  [
+    "Usage: npm run <task> [-- <arguments>]",
+    "",
+    ...Object.entries(tasks).map(([name, { about }]) => `  ${name.padEnd(16)}${about}`)
+  ].join("\n")
+
+/** Something that a person can put right: one sentence, and what a failed command said. */
+class Fault extends Error {
+  constructor(sentence, output = "") {
+    super([output.trimEnd(), sentence].filter((part) => part !== "").join("\n"))
+  }
+}
+
+const say = (sentence) => process.stderr.write(`${sentence}\n`)
+
+const fits = (version) => {
+  const [major, minor] = version.split(".").map(Number)
+  return major === Number(nodeVersion.split(".")[0]) && minor >= oldestMinor
+}
+
+/** Runs to the end; what it says is kept for the case that it fails. */
+const run = (command, args, options, sentence) =>
+  new Promise((done, failed) => {
+    const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"] })
+    let output = ""
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk))
+    child.on("error", (error) => failed(new Fault(sentence, error.message)))
+    child.on("close", (code) => code === 0 ? done() : failed(new Fault(sentence, output)))
+  })
+
+/** npm as it runs us, or else the one of the PATH. */
+const npmCommand = () => {
+  const script = process.env.npm_execpath
+  if (script !== undefined && script.endsWith("npm-cli.js") && existsSync(script)) {
+    return [process.execPath, [script], {}]
+  }
+  const shell = process.platform === "win32"
+  if (spawnSync("npm", ["--version"], { shell, stdio: "ignore" }).status !== 0) {
+    throw new Fault(`npm was not found: install Node ${nodeVersion.split(".")[0]}, which brings npm, and try again.`)
+  }
+  return ["npm", [], { shell }]
+}
+
+const isAlive = (pid) => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return error.code === "EPERM"
+  }
+}
+
+/** Installs one at a time: the lock holds the process id of who does, and is taken over where that process is gone. */
+const holdingTheLock = async (work) => {
+  const lock = join(toolchain, "installing.lock")
+  mkdirSync(toolchain, { recursive: true })
+  for (let told = false;;) {
+    try {
+      writeFileSync(lock, String(process.pid), { flag: "wx" })
+      break
+    } catch (error) {
+      if (error.code !== "EEXIST") {
+        throw new Fault(`${toolchain} can't be written to (${error.code}): make the repository's folder writable.`)
+      }
+    }
+    const holder = readLock(lock)
+    if (holder !== undefined && !isAlive(holder)) takeAway(lock, holder)
+    else {
+      if (!told && holder !== undefined) say(`Waiting for process ${holder}, which is installing (see ${lock})…`)
+      told = true
+      await pause(200)
+    }
+  }
+  try {
+    for (const name of readdirSync(toolchain)) {
+      if (name.startsWith("unfinished-")) rmSync(join(toolchain, name), { recursive: true, force: true })
+    }
+    return await work()
+  } finally {
+    rmSync(lock, { force: true })
+  }
+}
+
+const readLock = (lock) => {
+  try {
+    return Number(readFileSync(lock, "utf8"))
+  } catch {
+    return undefined
+  }
+}
+
+/** Renaming decides between two that find the same dead holder; who got a living one's lock puts it back. */
+const takeAway = (lock, holder) => {
+  const taken = `${lock}.${process.pid}`
+  try {
+    renameSync(lock, taken)
+    if (readLock(taken) !== holder) linkSync(taken, lock)
+    rmSync(taken, { force: true })
+  } catch {
+    // Another one was quicker.
+  }
+}
+
+const executable = process.platform === "win32" ? "node.exe" : "node"
+
+/** What npm can bring, each into a folder of its own; `command` is how it is run from there. */
+const nodeTool = {
+  title: `Node ${nodeVersion}`,
+  npmPackage: `node-${machine}@${nodeVersion}`,
+  folder: join(toolchain, `node-${nodeVersion}-${machine}`),
+  command: (folder) => [join(folder, "node_modules", `node-${machine}`, "bin", executable)],
+  fix: `install Node ${nodeVersion.split(".")[0]} on this machine, or go online, and try again.`
+}
+
+const pnpmTool = (version) => ({
+  title: `pnpm ${version}`,
+  npmPackage: `pnpm@${version}`,
+  folder: join(toolchain, `pnpm-${version}-${machine}`),
+  command: (folder) => [process.execPath, join(folder, "node_modules", "pnpm", "bin", "pnpm.mjs")],
+  fix: "go online, and try again."
+})
+
+/** Installs a tool under another name first, so that it is there whole or not at all. */
+const installTool = async ({ command, fix, folder, npmPackage, title }) => {
+  say(`Installing ${title} (once)…`)
+  const [npm, first, options] = npmCommand()
+  const unfinished = mkdtempSync(join(toolchain, "unfinished-"))
+  writeFileSync(join(unfinished, "package.json"), "{ \"private\": true }\n")
+  const flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
+  const sentence = `${title} could not be installed by npm: ${fix}`
+  const install = [...first, "install", "--prefix", unfinished, ...flags, npmPackage]
+  await run(npm, install, { ...options, cwd: unfinished }, sentence)
+  const [program, ...args] = command(unfinished)
+  await run(program, [...args, "--version"], { cwd: unfinished }, `${title} from npm does not run here: ${fix}`)
+  renameSync(unfinished, folder)
+}
+
+const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+const pnpmVersion = manifest.packageManager.split("@")[1]
+const pnpm = pnpmTool(pnpmVersion)
+
+/** Whether the PATH has a pnpm of exactly our version. Asked outside the repository, where it has no reason to become another one. */
+const ownPnpmFits = () => {
+  const environment = { ...process.env, COREPACK_ENABLE_NETWORK: "0" }
+  const options = { cwd: tmpdir(), encoding: "utf8", env: environment, shell: process.platform === "win32" }
+  return spawnSync("pnpm", ["--version"], options).stdout?.trim() === pnpmVersion
+}
+
+/** Changes whenever the workspace's packages have to be installed again. */
+const fingerprint = () => {
+  const hash = createHash("sha256").update(`${pnpmVersion} ${machine}`)
+  const folders = ["apps", "packages"].flatMap((parent) =>
+    readdirSync(join(root, parent)).map((name) => join(parent, name))
+  )
+  const manifests = [".", ...folders.sort()].map((folder) => join(folder, "package.json"))
+  for (const name of [...manifests, "pnpm-lock.yaml", "pnpm-workspace.yaml"]) {
+    const path = join(root, name)
+    if (existsSync(path)) hash.update(name).update(readFileSync(path))
+  }
+  return hash.digest("hex")
+}
+
+const stampPath = join(root, "node_modules", ".installed")
+
+const stamp = () => existsSync(stampPath) ? readFileSync(stampPath, "utf8") : undefined
+
+/** Brings all that is missing; says nothing and takes a few milliseconds where nothing is. Answers with the programs to use. */
+const prepare = async () => {
+  const ownNode = fits(process.versions.node)
+  const ownPnpm = !existsSync(pnpm.folder) && ownPnpmFits()
+  const tools = [...(ownNode ? [] : [nodeTool]), ...(ownPnpm ? [] : [pnpm])]
+  const wanted = fingerprint()
+  const isReady = () => tools.every(({ folder }) => existsSync(folder)) && stamp() === wanted
+  const [node] = ownNode ? [process.execPath] : nodeTool.command(nodeTool.folder)
+  const path = [
+    ...(ownNode ? [] : [dirname(node)]),
+    ...(ownPnpm ? [] : [join(pnpm.folder, "node_modules", ".bin")]),
+    join(root, "node_modules", ".bin"),
+    process.env.PATH
+  ].join(delimiter)
+  if (!isReady()) {
+    await holdingTheLock(async () => {
+      const missing = tools.filter(({ folder }) => !existsSync(folder))
+      await Promise.all(missing.map(installTool))
+      if (stamp() === wanted) return
+      say("Installing the packages…")
+      const [program, ...args] = ownPnpm ? ["pnpm"] : pnpm.command(pnpm.folder)
+      // Nobody is there to be asked.
+      const env = { ...process.env, PATH: path, CI: "true" }
+      const options = { cwd: root, env, shell: ownPnpm && process.platform === "win32" }
+      const sentence =
+        "pnpm could not install the packages: put right what it says above (is this machine online?), and try again."
+      await run(program, [...args, "install", "--frozen-lockfile"], options, sentence)
+      writeFileSync(stampPath, wanted)
+    })
+  }
+  return { node, path }
+}
+
+const isAtTerminal = () => [process.stdin, process.stdout, process.stderr].some((stream) => stream.isTTY)
+
+/** Runs the task and answers with its exit code. */
+const runTask = ({ callersDirectory, script, watched }, args, { node, path }) =>
+  new Promise((done) => {
+    const [file, ...first] = script
+    const child = spawn(node, [join(root, file), ...first, ...args], {
+      cwd: callersDirectory ? process.env.INIT_CWD ?? process.cwd() : root,
+      env: { ...process.env, PATH: path, TURBO_TELEMETRY_DISABLED: "1" },
+      stdio: watched ? ["inherit", "inherit", "inherit", "ipc"] : "inherit"
+    })
+    // A terminal's Ctrl-C reaches the task without us; twice would be a second Ctrl-C.
+    process.on("SIGINT", () => {
+      if (!isAtTerminal()) child.kill("SIGINT")
+    })
+    for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal))
+    endWithNpm(() => child.kill("SIGTERM"))
+    child.on("error", (error) => {
+      say(error.message)
+      done(1)
+    })
+    child.on("exit", (code, signal) => done(code ?? 128 + constants.signals[signal]))
+  })
+
+/** npm, killed hard, leaves us behind without a word: only our parent's process id tells. */
+const endWithNpm = (end) => {
+  if (process.env.npm_lifecycle_event === undefined) return
+  const parent = process.ppid
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(timer)
+    end()
+  }, 500)
+  timer.unref()
+}
+
+const main = async ([name, ...args]) => {
+  if (Number(process.versions.node.split(".")[0]) < 20) {
+    throw new Fault(`Node ${process.versions.node} is too old to begin with: install Node 20 or newer, and try again.`)
+  }
+  if (name === undefined || name === "--help") return process.stdout.write(`${usage()}\n`)
+  if (!Object.hasOwn(tasks, name)) throw new Fault(`There is no task ${name}.\n\n${usage()}`)
+  process.exitCode = await runTask(tasks[name], args, await prepare())
+}
+
+try {
+  await main(process.argv.slice(2))
+} catch (error) {
+  if (!(error instanceof Fault)) throw error
+  say(error.message)
+  process.exitCode = 1
+}
