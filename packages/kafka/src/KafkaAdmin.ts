@@ -1,0 +1,118 @@
+import { Context, Effect, Layer } from "effect"
+import type { Admin, ITopicConfig } from "kafkajs"
+import { makeClient } from "./internal/KafkaClient.ts"
+import { kafkaError } from "./internal/KafkaErrors.ts"
+import { CONFIG_RESOURCE_TOPIC } from "./internal/PatchedKafkaJS.ts"
+import type { KafkaError } from "./KafkaError.ts"
+import type { KafkaSettings } from "./KafkaSettings.ts"
+
+/** A topic to be created. Without `replicationFactor` the broker's default counts. `configs` are Kafka's topic settings by name. */
+export interface NewTopic {
+  readonly topic: string
+  readonly partitions: number
+  readonly replicationFactor?: number
+  readonly configs?: Readonly<Record<string, string>>
+}
+
+/** What a group has committed for a partition: the next offset to read, and the text committed with it. */
+export interface CommittedOffset {
+  readonly offset: number
+  readonly metadata: string
+}
+
+/** Kafka's own default of `max.message.bytes`. */
+const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
+
+/** Looks after topics and offsets. */
+export class KafkaAdmin extends Context.Service<KafkaAdmin, {
+  /** Creates what is not there yet; says which topics those were. */
+  readonly createTopics: (topics: ReadonlyArray<NewTopic>) => Effect.Effect<ReadonlyArray<string>, KafkaError>
+  readonly partitionCount: (topic: string) => Effect.Effect<number, KafkaError>
+  /** The first offset that is still there, by partition. */
+  readonly beginningOffsets: (topic: string) => Effect.Effect<ReadonlyMap<number, number>, KafkaError>
+  /** The offset after the last record, by partition. */
+  readonly endOffsets: (topic: string) => Effect.Effect<ReadonlyMap<number, number>, KafkaError>
+  /** By partition; partitions without a commit are left out. */
+  readonly committedOffsets: (
+    groupId: string,
+    topic: string
+  ) => Effect.Effect<ReadonlyMap<number, CommittedOffset>, KafkaError>
+  /** The largest record batch that the topic takes, or Kafka's default where the topic's settings may not be read. */
+  readonly maxMessageBytes: (topic: string) => Effect.Effect<number, KafkaError>
+  readonly deleteGroup: (groupId: string) => Effect.Effect<void, KafkaError>
+}>()("@origin-regions/kafka/KafkaAdmin") {
+  static readonly layer = (settings: KafkaSettings): Layer.Layer<KafkaAdmin, KafkaError> =>
+    Layer.effect(KafkaAdmin, make(settings))
+}
+
+const topicConfig = ({ configs, partitions, replicationFactor, topic }: NewTopic): ITopicConfig => ({
+  topic,
+  numPartitions: partitions,
+  replicationFactor: replicationFactor ?? -1,
+  configEntries: Object.entries(configs ?? {}).map(([name, value]) => ({ name, value }))
+})
+
+const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
+  const client = yield* makeClient(settings, "origin-regions-admin")
+  const admin = client.admin()
+  const attempt = <A>(operation: string, run: (admin: Admin) => Promise<A>): Effect.Effect<A, KafkaError> =>
+    Effect.tryPromise({ try: () => run(admin), catch: (error) => kafkaError(operation, error) })
+
+  yield* Effect.acquireRelease(
+    attempt("connect to Kafka", () => admin.connect()),
+    () => Effect.ignore(attempt("disconnect from Kafka", () => admin.disconnect()))
+  )
+
+  const offsetsOf = (topic: string, pick: (offsets: { readonly low: string; readonly high: string }) => string) =>
+    Effect.map(
+      attempt(`look up the offsets of the topic ${topic}`, () => admin.fetchTopicOffsets(topic)),
+      (offsets) => new Map(offsets.map((each) => [each.partition, Number(pick(each))]))
+    )
+
+  return KafkaAdmin.of({
+    createTopics: Effect.fn("KafkaAdmin.createTopics")(function*(topics) {
+      const existing = new Set(yield* attempt("list topics", () => admin.listTopics()))
+      const missing = topics.filter(({ topic }) => !existing.has(topic))
+      if (missing.length === 0) return []
+      yield* attempt(
+        `create the topics ${missing.map(({ topic }) => topic).join(", ")}`,
+        () => admin.createTopics({ topics: missing.map(topicConfig), waitForLeaders: true })
+      )
+      return missing.map(({ topic }) => topic)
+    }),
+    partitionCount: Effect.fn("KafkaAdmin.partitionCount")(function*(topic) {
+      const { topics } = yield* attempt(
+        `look up the topic ${topic}`,
+        () => admin.fetchTopicMetadata({ topics: [topic] })
+      )
+      return topics[0]?.partitions.length ?? 0
+    }),
+    beginningOffsets: Effect.fn("KafkaAdmin.beginningOffsets")((topic: string) => offsetsOf(topic, ({ low }) => low)),
+    endOffsets: Effect.fn("KafkaAdmin.endOffsets")((topic: string) => offsetsOf(topic, ({ high }) => high)),
+    committedOffsets: Effect.fn("KafkaAdmin.committedOffsets")(function*(groupId, topic) {
+      const [fetched] = yield* attempt(
+        `look up what the group ${groupId} has committed`,
+        () => admin.fetchOffsets({ groupId, topics: [topic] })
+      )
+      return new Map(
+        (fetched?.partitions ?? [])
+          .filter(({ offset }) => Number(offset) >= 0)
+          .map(({ metadata, offset, partition }) => [partition, { offset: Number(offset), metadata: metadata ?? "" }])
+      )
+    }),
+    maxMessageBytes: Effect.fn("KafkaAdmin.maxMessageBytes")(function*(topic) {
+      const described = yield* attempt(`look up the settings of the topic ${topic}`, () =>
+        admin.describeConfigs({
+          includeSynonyms: false,
+          resources: [{ type: CONFIG_RESOURCE_TOPIC, name: topic, configNames: ["max.message.bytes"] }]
+        })).pipe(
+          Effect.catchReason("KafkaError", "Unauthorized", () => Effect.succeed({ resources: [] }))
+        )
+      const value = Number(described.resources[0]?.configEntries[0]?.configValue)
+      return Number.isInteger(value) && value > 0 ? value : DEFAULT_MAX_MESSAGE_BYTES
+    }),
+    deleteGroup: Effect.fn("KafkaAdmin.deleteGroup")(function*(groupId) {
+      yield* attempt(`delete the group ${groupId}`, () => admin.deleteGroups([groupId]))
+    })
+  })
+})

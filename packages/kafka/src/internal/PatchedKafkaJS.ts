@@ -1,0 +1,143 @@
+import type * as KafkaJS from "kafkajs"
+import type * as Lz4 from "lz4-napi"
+import { createRequire } from "node:module"
+import { promisify } from "node:util"
+import { zstdCompress, zstdDecompress } from "node:zlib"
+import { filterAborted } from "./AbortedTransactions.ts"
+import { recordFormat } from "./RecordFormat.ts"
+
+/**
+ * The one place where kafkajs is loaded, with its known defects mended before any of its classes is used. What is mended reaches into its
+ * source files, which no release will change any more: hence the check of its version.
+ */
+const require = createRequire(import.meta.url)
+
+const SUPPORTED_VERSION = "2.2.4"
+const { version } = require("kafkajs/package.json") as { readonly version: string }
+if (version !== SUPPORTED_VERSION) {
+  throw new Error(
+    `packages/kafka mends kafkajs ${SUPPORTED_VERSION} from outside and does not know ${version}: install ${SUPPORTED_VERSION}`
+  )
+}
+
+/** Replaces a module of kafkajs before anything has loaded it. */
+const replaceModule = (path: string, exports: unknown): void => {
+  const id = require.resolve(path)
+  require.cache[id] = {
+    id,
+    filename: id,
+    path: id,
+    loaded: true,
+    exports,
+    children: [],
+    paths: [],
+    parent: null,
+    isPreloading: false,
+    require
+  }
+}
+
+// It lets the first record of every second aborted transaction through.
+replaceModule("kafkajs/src/consumer/filterAbortedMessages", filterAborted)
+
+// They keep headers by name, which loses their order, and throw at one without a value.
+const { decode, encode } = recordFormat(require)
+replaceModule("kafkajs/src/protocol/recordBatch/record/v0", encode)
+replaceModule("kafkajs/src/protocol/recordBatch/record/v0/decoder", decode)
+
+interface RequestQueue {
+  throttleCheckTimeoutId: NodeJS.Timeout | null
+  readonly throttledUntil: number
+  readonly pending: ReadonlyArray<unknown>
+  checkPendingRequests(): void
+}
+
+const { prototype: requestQueue } = require("kafkajs/src/network/requestQueue") as {
+  readonly prototype: { scheduleCheckPendingRequests: (this: RequestQueue) => void }
+}
+
+const CHECK_PENDING_REQUESTS_INTERVAL = 10
+
+// On an idle connection it re-arms a timer with a negative delay for ever: some 860 wake-ups a second, and a warning since Node 24.
+requestQueue.scheduleCheckPendingRequests = function() {
+  if (this.throttleCheckTimeoutId !== null || this.pending.length === 0) return
+  // oxlint-disable-next-line eslint/no-restricted-properties -- kafkajs' own clock
+  const delay = this.throttledUntil - Date.now()
+  // oxlint-disable-next-line eslint/no-restricted-globals -- inside kafkajs there is no Effect
+  this.throttleCheckTimeoutId = setTimeout(() => {
+    this.throttleCheckTimeoutId = null
+    this.checkPendingRequests()
+  }, delay > 0 ? delay : CHECK_PENDING_REQUESTS_INTERVAL)
+}
+
+interface Batch {
+  readonly rawMessages: ReadonlyArray<unknown>
+}
+
+const { prototype: batch } = require("kafkajs/src/consumer/batch") as {
+  readonly prototype: { isEmpty: (this: Batch) => boolean; isEmptyDueToFiltering: (this: Batch) => boolean }
+}
+
+// Batches of nothing but transaction markers or aborted records never reach eachBatch, so that nobody learns how far reading has got. They
+// shall, with no messages.
+batch.isEmpty = function() {
+  return this.rawMessages.length === 0
+}
+batch.isEmptyDueToFiltering = () => false
+
+interface Cluster {
+  fetchTopicsOffset(
+    topics: ReadonlyArray<{ topic: string; partitions: ReadonlyArray<{ partition: number }>; fromBeginning: boolean }>
+  ): Promise<ReadonlyArray<{ partitions: ReadonlyArray<{ offset: string }> }>>
+  [OFFSET_RESET]?: (partition: number, offset: number) => void
+}
+
+interface OffsetManager {
+  readonly cluster: Cluster
+  readonly resolvedOffsets: Record<string, Record<number, string>>
+}
+
+/** Where a cluster's consumer is told that records were deleted before they were read, and at which offset reading goes on. */
+export const OFFSET_RESET = Symbol("offset reset")
+
+const { prototype: offsetManager } = require("kafkajs/src/consumer/offsetManager") as {
+  readonly prototype: {
+    setDefaultOffset: (this: OffsetManager, at: { topic: string; partition: number }) => Promise<void>
+  }
+}
+
+// When an offset is out of range it commits a placeholder over the group's offset and metadata. Reading goes on at the first record instead.
+offsetManager.setDefaultOffset = async function({ partition, topic }) {
+  const [fetched] = await this.cluster.fetchTopicsOffset([{ topic, partitions: [{ partition }], fromBeginning: true }])
+  const offset = fetched?.partitions[0]?.offset
+  const resolved = this.resolvedOffsets[topic]
+  if (offset === undefined || resolved === undefined) return
+  resolved[partition] = offset
+  this.cluster[OFFSET_RESET]?.(partition, Number(offset))
+}
+
+const kafkajs = require("kafkajs") as typeof KafkaJS
+const { CompressionCodecs, CompressionTypes } = kafkajs
+
+interface Encoded {
+  readonly buffer: Buffer
+}
+
+const compressZstd = promisify(zstdCompress)
+const decompressZstd = promisify(zstdDecompress)
+const lz4 = require("lz4-napi") as typeof Lz4
+
+// The emitter chooses the codec, and one that is not registered stops the consumer for good.
+CompressionCodecs[CompressionTypes.Snappy] = require("kafkajs-snappy") as () => unknown
+CompressionCodecs[CompressionTypes.LZ4] = () => ({
+  compress: (encoder: Encoded) => lz4.compressFrame(encoder.buffer),
+  decompress: (buffer: Buffer) => lz4.decompressFrame(buffer)
+})
+CompressionCodecs[CompressionTypes.ZSTD] = () => ({
+  compress: (encoder: Encoded) => compressZstd(encoder.buffer),
+  decompress: (buffer: Buffer) => decompressZstd(buffer)
+})
+
+export const { Kafka, PartitionAssigners, Partitioners, logLevel } = kafkajs
+export const CONFIG_RESOURCE_TOPIC = kafkajs.ConfigResourceTypes.TOPIC
+export { CompressionTypes }
