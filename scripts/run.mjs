@@ -128,12 +128,19 @@ const holdingTheLock = async (work) => {
     }
   }
   try {
-    for (const name of readdirSync(toolchain)) {
-      if (name.startsWith("unfinished-")) rmSync(join(toolchain, name), { recursive: true, force: true })
-    }
+    for (const name of readdirSync(toolchain)) if (name.startsWith("unfinished-")) removeLeftover(join(toolchain, name))
     return await work()
   } finally {
     rmSync(lock, { force: true })
+  }
+}
+
+/** Left by a run that was killed. Its npm may still be writing there: then it is for the next run. */
+const removeLeftover = (folder) => {
+  try {
+    rmSync(folder, { recursive: true, force: true })
+  } catch {
+    // As said above.
   }
 }
 
@@ -178,17 +185,21 @@ const pnpmTool = (version) => ({
 
 /** Installs a tool under another name first, so that it is there whole or not at all. */
 const installTool = async ({ command, fix, folder, npmPackage, title }) => {
-  say(`Installing ${title} (once)…`)
   const [npm, first, options] = npmCommand()
+  say(`Installing ${title} (once)…`)
   const unfinished = mkdtempSync(join(toolchain, "unfinished-"))
   writeFileSync(join(unfinished, "package.json"), "{ \"private\": true }\n")
   const flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
   const sentence = `${title} could not be installed by npm: ${fix}`
   const install = [...first, "install", "--prefix", unfinished, ...flags, npmPackage]
-  await run(npm, install, { ...options, cwd: unfinished }, sentence)
   const [program, ...args] = command(unfinished)
-  await run(program, [...args, "--version"], { cwd: unfinished }, `${title} from npm does not run here: ${fix}`)
-  renameSync(unfinished, folder)
+  try {
+    await run(npm, install, { ...options, cwd: unfinished }, sentence)
+    await run(program, [...args, "--version"], { cwd: unfinished }, `${title} from npm does not run here: ${fix}`)
+    renameSync(unfinished, folder)
+  } finally {
+    removeLeftover(unfinished)
+  }
 }
 
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
@@ -237,7 +248,8 @@ const prepare = async () => {
   if (!isReady()) {
     await holdingTheLock(async () => {
       const missing = tools.filter(({ folder }) => !existsSync(folder))
-      await Promise.all(missing.map(installTool))
+      const installed = await Promise.allSettled(missing.map(installTool))
+      for (const { reason, status } of installed) if (status === "rejected") throw reason
       if (stamp() === wanted) return
       say("Installing the packages…")
       const [program, ...args] = ownPnpm ? ["pnpm"] : pnpm.command(pnpm.folder)
