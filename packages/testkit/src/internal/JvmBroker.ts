@@ -1,0 +1,142 @@
+import { Effect, type Scope } from "effect"
+import { existsSync } from "node:fs"
+import { cp, mkdir, open, readFile, rename, writeFile } from "node:fs/promises"
+import * as NodePath from "node:path"
+import { describeExit, spawn } from "../ChildProcess.ts"
+import { JavaMissing, KafkaBrokerError, NotRunning } from "../KafkaBrokerError.ts"
+import { awaitReady, type Broker, portAttempts, type Progress, type Run, supervise } from "./Broker.ts"
+import { type BrokerProperties, brokerProperties, kafkaVersion, propertiesFile } from "./BrokerProperties.ts"
+import { onDisk, temporaryDirectory } from "./Directories.ts"
+import { type JvmToolchain, jvmToolchain } from "./JvmToolchain.ts"
+import type { Leash } from "./Leash.ts"
+import { freePort, portPreferring } from "./Ports.ts"
+
+export interface JvmBrokerOptions {
+  readonly dataDirectory: string | undefined
+  readonly port: number | undefined
+  readonly properties: BrokerProperties
+  readonly progress: Progress
+}
+
+/** Everything of one broker is in one directory: its settings, its log, its data. */
+const filesIn = (directory: string) => ({
+  settings: NodePath.join(directory, "server.properties"),
+  log: NodePath.join(directory, "broker.log"),
+  data: NodePath.join(directory, "data")
+})
+
+const logEnd = (directory: string) =>
+  Effect.promise(() =>
+    readFile(filesIn(directory).log, "utf8").then(
+      (text) => text.trimEnd().split("\n").slice(-25).join("\n"),
+      () => ""
+    )
+  )
+
+const notRunning = (directory: string, problem: string) =>
+  Effect.flatMap(logEnd(directory), (log) => {
+    if (log.includes("Failed to acquire lock")) {
+      problem = `already runs on ${directory}, and one directory can have one broker: stop the other first`
+    }
+    return Effect.fail(new KafkaBrokerError({ reason: new NotRunning({ problem, log }) }))
+  })
+
+const isPortTaken = (error: KafkaBrokerError) =>
+  error.reason._tag === "NotRunning" && error.reason.log.includes("Address already in use")
+
+const prepareData = Effect.fnUntraced(function*(directory: string, template: string) {
+  const { data } = filesIn(directory)
+  if (existsSync(NodePath.join(data, "meta.properties"))) return
+  yield* onDisk(data, async () => {
+    await mkdir(data, { recursive: true })
+    await cp(template, data, { recursive: true })
+  })
+})
+
+interface Launch {
+  readonly directory: string
+  readonly port: number
+  readonly toolchain: JvmToolchain
+  readonly properties: BrokerProperties
+  /** In front of all other arguments of the JVM. */
+  readonly archive: ReadonlyArray<string>
+}
+
+/** Starts a broker and waits until it serves; on failure nothing is left of it. */
+const launch = Effect.fnUntraced(function*({ archive, directory, port, properties, toolchain }: Launch) {
+  const files = filesIn(directory)
+  const ports = { HOST: port, BROKER: yield* freePort, CONTROLLER: yield* freePort }
+  const addresses = { listenHost: "127.0.0.1", ports, advertised: `127.0.0.1:${port}`, dataDirectory: files.data }
+  yield* onDisk(
+    files.settings,
+    () => writeFile(files.settings, propertiesFile(brokerProperties(addresses, properties)))
+  )
+  const child = yield* Effect.acquireUseRelease(
+    onDisk(files.log, () => open(files.log, "w")),
+    (log) =>
+      spawn({
+        command: toolchain.java,
+        args: [...archive, ...toolchain.javaArguments, "kafka.Kafka", files.settings],
+        environment: process.env,
+        output: log.fd,
+        grace: "30 seconds"
+      }),
+    (log) => Effect.promise(() => log.close())
+  ).pipe(
+    Effect.catchTag(
+      "ChildProcessError",
+      () => Effect.fail(new KafkaBrokerError({ reason: new JavaMissing({ command: toolchain.java }) }))
+    )
+  )
+  const ended = Effect.flatMap(child.exit, (exit) => notRunning(directory, `ended with ${describeExit(exit)}`))
+  yield* awaitReady({ host: "127.0.0.1", port: ports.BROKER }, ended, logEnd(directory)).pipe(
+    Effect.onError(() => child.end)
+  )
+  const run: Run = {
+    instance: String(child.pid),
+    ended,
+    stop: child.end,
+    kill: Effect.andThen(child.signal("SIGKILL"), child.exit)
+  }
+  return run
+})
+
+/** With a port that was free a moment ago; takes another where somebody was quicker. */
+const launchOnFreePort = (options: Omit<Launch, "port">, preferred?: number) =>
+  Effect.gen(function*() {
+    const port = yield* portPreferring(preferred)
+    return { port, run: yield* launch({ ...options, port }) }
+  }).pipe(Effect.retry({ while: isPortTaken, times: portAttempts }))
+
+/**
+ * Writes the class data archive that halves later starts, from the classes that a real start loads. A broker does
+ * without it too, so that a failure here is only told.
+ */
+const train = (toolchain: JvmToolchain, progress: Progress) =>
+  Effect.gen(function*() {
+    yield* progress("Preparing Kafka's classes for this Java (a few seconds, once).")
+    const directory = yield* temporaryDirectory
+    yield* prepareData(directory, toolchain.template)
+    const unfinished = `${toolchain.archive}.${NodePath.basename(directory)}`
+    const archive = [`-XX:ArchiveClassesAtExit=${unfinished}`]
+    const { run } = yield* launchOnFreePort({ directory, toolchain, properties: {}, archive })
+    yield* run.stop
+    yield* onDisk(unfinished, () => rename(unfinished, toolchain.archive))
+  }).pipe(
+    Effect.scoped,
+    Effect.catch((error) => progress(`That did not work, so Kafka starts a little slower: ${error.message}`))
+  )
+
+export const jvmBroker = Effect.fn("JvmBroker")(
+  function*(options: JvmBrokerOptions): Effect.fn.Return<Broker, KafkaBrokerError, Scope.Scope | Leash> {
+    const { progress, properties } = options
+    const toolchain = yield* jvmToolchain(progress)
+    if (!existsSync(toolchain.archive)) yield* train(toolchain, progress)
+    const directory = options.dataDirectory ?? (yield* temporaryDirectory)
+    yield* prepareData(directory, toolchain.template)
+    const archive = [`-XX:SharedArchiveFile=${toolchain.archive}`]
+    yield* progress(`Starting Kafka ${kafkaVersion} on the JVM.`)
+    const { port, run } = yield* launchOnFreePort({ directory, toolchain, properties, archive }, options.port)
+    return yield* supervise(`127.0.0.1:${port}`, run, launch({ directory, toolchain, properties, archive, port }))
+  }
+)
