@@ -5,9 +5,6 @@ import { Kafka, logLevel } from "./PatchedKafkaJS.ts"
 
 type Client = InstanceType<typeof Kafka>
 
-/** Retries of single requests, inside kafkajs: some 90 s in all, so that a broker's restart is sat out. */
-const retry = { initialRetryTime: 200, maxRetryTime: 10_000, factor: 0.2, multiplier: 2, retries: 12 } as const
-
 const sasl = ({ mechanism, password, username }: NonNullable<KafkaSettings["sasl"]>): SASLOptions => {
   const credential = { username, password: Redacted.value(password) }
   switch (mechanism) {
@@ -26,12 +23,11 @@ const ssl = (tls: NonNullable<KafkaSettings["tls"]>): NonNullable<KafkaConfig["s
   ...(tls.key === undefined ? undefined : { key: tls.key })
 })
 
-/** What kafkajs logs at a level that does not fit: each is part of an ordinary rebalance, pause or start. */
-const ordinary =
-  /Response Heartbeat|Response JoinGroup|Response SyncGroup|Response OffsetCommit|re-joining|rebalancing|Pausing fetching|Resuming fetching|coordinator is not available|not the correct coordinator/i
+/** What kafkajs logs louder than it is: parts of an ordinary rebalance, and answers whose errors their callers get anyway. */
+const ordinary = /^Response |re-joining|rebalancing|^(Pausing|Resuming) fetching/i
 
 const levelOf = ({ label, log }: LogEntry): LogLevel.Severity => {
-  if (ordinary.test(`${log.message} ${String(log["error"] ?? "")}`)) return "Debug"
+  if (ordinary.test(log.message)) return "Debug"
   switch (label) {
     case "ERROR":
     case "WARN":
@@ -43,7 +39,10 @@ const levelOf = ({ label, log }: LogEntry): LogLevel.Severity => {
   }
 }
 
-/** A client of its own for each use: kafkajs keeps committed offsets per client, and one consumer would clear another's. Logs into Effect's logger. */
+/**
+ * A client of its own for each use: kafkajs keeps committed offsets per client, and one consumer would clear another's. Logs into Effect's logger.
+ * A request is tried for about 6 s before it fails: longer waits are for the callers, who can say what they wait for.
+ */
 export const makeClient = (settings: KafkaSettings, clientId: string): Effect.Effect<Client> =>
   Effect.map(Effect.context<never>(), (context) => {
     const runFork = Effect.runForkWith(context)
@@ -54,7 +53,7 @@ export const makeClient = (settings: KafkaSettings, clientId: string): Effect.Ef
       ...(settings.sasl === undefined ? undefined : { sasl: sasl(settings.sasl) }),
       connectionTimeout: 10_000,
       requestTimeout: 30_000,
-      retry,
+      retry: { initialRetryTime: 200, maxRetryTime: 5_000, factor: 0.2, multiplier: 2, retries: 5 },
       logLevel: logLevel.INFO,
       logCreator: () => (entry: LogEntry) => {
         const { logger: _logger, message, timestamp: _timestamp, stack: _stack, ...fields } = entry.log

@@ -1,0 +1,5 @@
+import { defineConfig } from "vitest/config"
+
+export default defineConfig({
+  test: { include: ["src/**/*.test.ts"], hookTimeout: 120_000, testTimeout: 120_000 }
+})
