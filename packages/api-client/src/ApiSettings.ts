@@ -1,4 +1,5 @@
-import type { SettingProblem } from "@origin-regions/domain/SettingProblem"
+import { describeProblems, type SettingProblem } from "@origin-regions/domain/SettingProblem"
+import { type Environment, SettingReader } from "@origin-regions/domain/SettingReader"
 import { Config, ConfigProvider, Context, Duration, Effect, Layer, Option, Redacted, Result, Schema } from "effect"
 
 /** How calls are authorised: an API token, or an account's e-mail address with its API key. */
@@ -6,45 +7,42 @@ export type ApiCredential =
   | { readonly _tag: "Token"; readonly token: Redacted.Redacted }
   | { readonly _tag: "Key"; readonly email: string; readonly key: Redacted.Redacted }
 
+/** One or more settings are unset or wrong; `problems` has all of them, `message` a line for each. */
+export class ApiSettingsError extends Schema.TaggedError<ApiSettingsError>()("ApiSettingsError", {
+  problems: Schema.Array(
+    Schema.Struct({ setting: Schema.String, expected: Schema.String, actual: Schema.UndefinedOr(Schema.String) })
+  )
+}) {
+  override get message(): string {
+    return describeProblems(this.problems)
+  }
+}
+
+const defaultBaseUrl = "https://api.cloudflare.com/client/v4"
+const defaultConnections = 64
+const shortestTimeout = Duration.millis(1)
+const longestTimeout = Duration.minutes(10)
+
+/** Stands for a value that a problem must not show. */
+const hidden = "(hidden)"
+
 const names = [
   "CLOUDFLARE_API_TOKEN",
   "CLOUDFLARE_EMAIL",
   "CLOUDFLARE_API_KEY",
   "CLOUDFLARE_BASE_URL",
   "API_TIMEOUT"
-] as const
-
-type SettingName = typeof names[number]
-
-const defaultBaseUrl = "https://api.cloudflare.com/client/v4"
-const shortestTimeout = Duration.millis(1)
-const longestTimeout = Duration.minutes(10)
-
-/** One or more settings are unset or wrong; `problems` has all of them, `message` a line for each. */
-export class ApiSettingsError extends Schema.TaggedError<ApiSettingsError>()("ApiSettingsError", {
-  problems: Schema.Array(
-    Schema.Struct({
-      setting: Schema.String,
-      expected: Schema.String,
-      actual: Schema.UndefinedOr(Schema.String)
-    })
-  )
-}) {
-  override get message(): string {
-    return this.problems.map(({ setting, expected, actual }) =>
-      actual === undefined ? `${setting}: expected ${expected}` : `${setting}: expected ${expected}, got "${actual}"`
-    ).join("\n")
-  }
-}
+]
 
 /**
- * Where the API is and how it is called. The credential and the base URL are set by the variables that the official SDKs read:
+ * Where the API is and how it is called. Credential and base URL are set by the variables that the official SDKs read:
  *
  * - `CLOUDFLARE_API_TOKEN`, or `CLOUDFLARE_EMAIL` with `CLOUDFLARE_API_KEY`;
  * - `CLOUDFLARE_BASE_URL`: default `https://api.cloudflare.com/client/v4`;
  * - `API_TIMEOUT`: how long one attempt may take, connecting and reading included; default `10 seconds`.
  *
- * `connections` limits how many calls are under way at once; the others wait for their turn, within their timeout.
+ * `connections` limits how many calls are under way at once (64 unless a program says otherwise); the others wait for their turn,
+ * within their timeout.
  */
 export class ApiSettings extends Context.Service<ApiSettings, {
   readonly baseUrl: URL
@@ -52,107 +50,93 @@ export class ApiSettings extends Context.Service<ApiSettings, {
   readonly timeout: Duration.Duration
   readonly connections: number
 }>()("@origin-regions/api-client/ApiSettings") {
+  /** From the configuration, by the names above. */
   static readonly layer = Layer.effect(
     ApiSettings,
     Effect.gen(function*() {
       const provider = yield* ConfigProvider.ConfigProvider
-      const env: { [name in SettingName]?: string } = {}
+      const environment: Record<string, string> = {}
       for (const name of names) {
+        // Text always parses; only a broken provider fails.
         const value = yield* Effect.orDie(Config.option(Config.String(name)).parse(provider))
-        if (Option.isSome(value)) env[name] = value.value
+        if (Option.isSome(value)) environment[name] = value.value
       }
-      const settings = readApiSettings(env)
-      return Result.isSuccess(settings)
-        ? settings.success
-        : yield* new ApiSettingsError({ problems: settings.failure })
+      const settings = readApiSettings(environment)
+      if (Result.isFailure(settings)) return yield* new ApiSettingsError({ problems: settings.failure })
+      return settings.success
     })
   )
 }
 
-/**
- * The settings from environment variables, or every problem with them, so that a program can report them together with its own.
- * An empty variable counts as unset.
- */
+/** The settings from environment variables, or every problem with them, for a program to report together with its own. */
 export const readApiSettings = (
-  env: { readonly [name in SettingName]?: string | undefined }
+  environment: Environment
 ): Result.Result<ApiSettings["Service"], ReadonlyArray<SettingProblem>> => {
-  const credential = readCredential(env)
-  const baseUrl = readBaseUrl(env.CLOUDFLARE_BASE_URL || defaultBaseUrl)
-  const timeout = readTimeout(env.API_TIMEOUT || "10 seconds")
-  if (Result.isSuccess(credential) && Result.isSuccess(baseUrl) && Result.isSuccess(timeout)) {
-    return Result.succeed({
-      credential: credential.success,
-      baseUrl: baseUrl.success,
-      timeout: timeout.success,
-      connections: 64
-    })
-  }
-  return Result.fail(
-    [credential, baseUrl, timeout].flatMap((read): ReadonlyArray<SettingProblem> =>
-      read._tag === "Failure" ? [read.failure] : []
-    )
-  )
+  const reader = new SettingReader(environment)
+  return reader.result({
+    credential: readCredential(reader),
+    baseUrl: readBaseUrl(reader),
+    timeout: readTimeout(reader, environment),
+    connections: defaultConnections
+  })
 }
 
-const problem = (setting: SettingName, expected: string, actual?: string) =>
-  Result.fail<SettingProblem>({ setting, expected, actual })
-
-const readCredential = (
-  env: { readonly [name in SettingName]?: string | undefined }
-): Result.Result<ApiCredential, SettingProblem> => {
-  const { CLOUDFLARE_API_TOKEN: token, CLOUDFLARE_EMAIL: email, CLOUDFLARE_API_KEY: key } = env
-  if (token) {
-    if (email || key) {
-      return problem(
+const readCredential = (reader: SettingReader): ApiCredential => {
+  const hasToken = reader.isSet("CLOUDFLARE_API_TOKEN")
+  const hasEmail = reader.isSet("CLOUDFLARE_EMAIL")
+  const hasKey = reader.isSet("CLOUDFLARE_API_KEY")
+  if (hasToken && (hasEmail || hasKey)) {
+    reader.problem(
+      "CLOUDFLARE_API_TOKEN",
+      "one kind of credential, not two: unset it, or unset CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY",
+      hidden
+    )
+  }
+  if (hasToken || (!hasEmail && !hasKey)) {
+    return {
+      _tag: "Token",
+      token: readSecret(
+        reader,
         "CLOUDFLARE_API_TOKEN",
-        "to be the only credential: unset it, or unset CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY"
+        hasToken ? "an API token" : "an API token, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY instead"
       )
     }
-    return isHeaderText(token)
-      ? Result.succeed({ _tag: "Token", token: Redacted.make(token, { label: "CLOUDFLARE_API_TOKEN" }) })
-      : problem("CLOUDFLARE_API_TOKEN", "an API token as the dashboard shows it, without spaces or line ends")
   }
-  if (!email && !key) {
-    return problem(
-      "CLOUDFLARE_API_TOKEN",
-      "an API token (or CLOUDFLARE_EMAIL with CLOUDFLARE_API_KEY instead), got none"
-    )
+  return {
+    _tag: "Key",
+    email: reader.text("CLOUDFLARE_EMAIL", "the e-mail address that CLOUDFLARE_API_KEY belongs to", {
+      pattern: /^[!-~]+@[!-~]+$/
+    }),
+    key: readSecret(reader, "CLOUDFLARE_API_KEY", "the API key that belongs to CLOUDFLARE_EMAIL")
   }
-  if (!email) return problem("CLOUDFLARE_EMAIL", "the e-mail address of the account that CLOUDFLARE_API_KEY belongs to")
-  if (!key) {
-    return problem("CLOUDFLARE_API_KEY", "the API key of CLOUDFLARE_EMAIL (or CLOUDFLARE_API_TOKEN instead of both)")
-  }
-  if (!isHeaderText(email) || !email.includes("@")) {
-    return problem("CLOUDFLARE_EMAIL", "an e-mail address, for example ops@example.com", email)
-  }
-  return isHeaderText(key)
-    ? Result.succeed({ _tag: "Key", email, key: Redacted.make(key, { label: "CLOUDFLARE_API_KEY" }) })
-    : problem("CLOUDFLARE_API_KEY", "an API key as the dashboard shows it, without spaces or line ends")
 }
 
-/** Printable ASCII without spaces: what can stand in a header, and a copied line end can't. */
-const isHeaderText = (text: string): boolean => /^[!-~]+$/.test(text)
+/** What isn't printable ASCII without spaces can't be a credential, nor stand in a header. */
+const readSecret = (reader: SettingReader, setting: string, expected: string): Redacted.Redacted => {
+  const secret = reader.secret(setting, expected)
+  if (!/^[!-~]*$/.test(Redacted.value(secret))) {
+    reader.problem(setting, `${expected}, without spaces and control characters`, hidden)
+  }
+  return secret
+}
 
-const readBaseUrl = (text: string): Result.Result<URL, SettingProblem> => {
-  const url = URL.parse(text)
-  const usable = url !== null && (url.protocol === "http:" || url.protocol === "https:") && url.username === "" &&
-    url.password === "" && url.search === "" && url.hash === ""
-  return usable
-    ? Result.succeed(url)
-    : problem(
+const readBaseUrl = (reader: SettingReader): URL => {
+  const url = reader.url("CLOUDFLARE_BASE_URL", { default: defaultBaseUrl })
+  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
+    reader.problem(
       "CLOUDFLARE_BASE_URL",
-      `an http or https URL without user name and query, for example ${defaultBaseUrl}`,
-      // What stands before an @ may be a password.
-      text.includes("@") ? undefined : text
+      `an address without user name, query and fragment, as ${defaultBaseUrl}`,
+      hidden
     )
+  }
+  return url
 }
 
-const decodeDuration = Schema.decodeUnknownResult(Schema.DurationFromString)
-
-const readTimeout = (text: string): Result.Result<Duration.Duration, SettingProblem> => {
-  const timeout = decodeDuration(text)
-  return Result.isSuccess(timeout) &&
-      Duration.between(timeout.success, { minimum: shortestTimeout, maximum: longestTimeout })
-    ? Result.succeed(timeout.success)
-    : problem("API_TIMEOUT", "a duration of up to 10 minutes, for example \"10 seconds\" or \"500 millis\"", text)
+const readTimeout = (reader: SettingReader, environment: Environment): Duration.Duration => {
+  const timeout = reader.duration("API_TIMEOUT", { default: Duration.seconds(10) })
+  // Zero stands for a problem that is already told.
+  if (!Duration.isZero(timeout) && !Duration.between(timeout, { minimum: shortestTimeout, maximum: longestTimeout })) {
+    reader.problem("API_TIMEOUT", "a duration from 1 milli to 10 minutes", environment["API_TIMEOUT"])
+  }
+  return timeout
 }
