@@ -171,15 +171,22 @@ const nodeTool = {
   title: `Node ${nodeVersion}`,
   npmPackage: `node-${machine}@${nodeVersion}`,
   folder: join(toolchain, `node-${nodeVersion}-${machine}`),
-  command: (folder) => [join(folder, "node_modules", `node-${machine}`, "bin", executable)],
+  command: (folder) => join(folder, "node_modules", `node-${machine}`, "bin", executable),
   fix: `install Node ${nodeVersion.split(".")[0]} on this machine, or go online, and try again.`
+}
+
+/** Where the executable is: turbo needs one on the PATH, and the package's own would be made by the install script that we don't run. */
+const pnpmFolder = (folder) => {
+  const scope = join(folder, "node_modules", "@pnpm")
+  const name = existsSync(scope) ? readdirSync(scope).find((entry) => entry.startsWith("exe.")) : undefined
+  return join(scope, name ?? "exe")
 }
 
 const pnpmTool = (version) => ({
   title: `pnpm ${version}`,
   npmPackage: `pnpm@${version}`,
   folder: join(toolchain, `pnpm-${version}-${machine}`),
-  command: (folder) => [process.execPath, join(folder, "node_modules", "pnpm", "bin", "pnpm.mjs")],
+  command: (folder) => join(pnpmFolder(folder), process.platform === "win32" ? "pnpm.exe" : "pnpm"),
   fix: "go online, and try again."
 })
 
@@ -192,10 +199,9 @@ const installTool = async ({ command, fix, folder, npmPackage, title }) => {
   const flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
   const sentence = `${title} could not be installed by npm: ${fix}`
   const install = [...first, "install", "--prefix", unfinished, ...flags, npmPackage]
-  const [program, ...args] = command(unfinished)
   try {
     await run(npm, install, { ...options, cwd: unfinished }, sentence)
-    await run(program, [...args, "--version"], { cwd: unfinished }, `${title} from npm does not run here: ${fix}`)
+    await run(command(unfinished), ["--version"], { cwd: unfinished }, `${title} from npm does not run here: ${fix}`)
     renameSync(unfinished, folder)
   } finally {
     removeLeftover(unfinished)
@@ -219,7 +225,7 @@ const fingerprint = () => {
   const folders = ["apps", "packages"].flatMap((parent) =>
     readdirSync(join(root, parent)).map((name) => join(parent, name))
   )
-  const manifests = [".", ...folders.sort()].map((folder) => join(folder, "package.json"))
+  const manifests = [".", "scripts", ...folders.sort()].map((folder) => join(folder, "package.json"))
   for (const name of [...manifests, "pnpm-lock.yaml", "pnpm-workspace.yaml"]) {
     const path = join(root, name)
     if (existsSync(path)) hash.update(name).update(readFileSync(path))
@@ -238,13 +244,14 @@ const prepare = async () => {
   const tools = [...(ownNode ? [] : [nodeTool]), ...(ownPnpm ? [] : [pnpm])]
   const wanted = fingerprint()
   const isReady = () => tools.every(({ folder }) => existsSync(folder)) && stamp() === wanted
-  const [node] = ownNode ? [process.execPath] : nodeTool.command(nodeTool.folder)
-  const path = [
-    ...(ownNode ? [] : [dirname(node)]),
-    ...(ownPnpm ? [] : [join(pnpm.folder, "node_modules", ".bin")]),
-    join(root, "node_modules", ".bin"),
-    process.env.PATH
-  ].join(delimiter)
+  const node = ownNode ? process.execPath : nodeTool.command(nodeTool.folder)
+  const path = () =>
+    [
+      ...(ownNode ? [] : [dirname(node)]),
+      ...(ownPnpm ? [] : [pnpmFolder(pnpm.folder)]),
+      join(root, "node_modules", ".bin"),
+      process.env.PATH
+    ].join(delimiter)
   if (!isReady()) {
     await holdingTheLock(async () => {
       const missing = tools.filter(({ folder }) => !existsSync(folder))
@@ -252,17 +259,17 @@ const prepare = async () => {
       for (const { reason, status } of installed) if (status === "rejected") throw reason
       if (stamp() === wanted) return
       say("Installing the packages…")
-      const [program, ...args] = ownPnpm ? ["pnpm"] : pnpm.command(pnpm.folder)
+      const program = ownPnpm ? "pnpm" : pnpm.command(pnpm.folder)
       // Nobody is there to be asked.
-      const env = { ...process.env, PATH: path, CI: "true" }
+      const env = { ...process.env, PATH: path(), CI: "true" }
       const options = { cwd: root, env, shell: ownPnpm && process.platform === "win32" }
       const sentence =
         "pnpm could not install the packages: put right what it says above (is this machine online?), and try again."
-      await run(program, [...args, "install", "--frozen-lockfile"], options, sentence)
+      await run(program, ["install", "--frozen-lockfile"], options, sentence)
       writeFileSync(stampPath, wanted)
     })
   }
-  return { node, path }
+  return { node, path: path() }
 }
 
 const isAtTerminal = () => [process.stdin, process.stdout, process.stderr].some((stream) => stream.isTTY)

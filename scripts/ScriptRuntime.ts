@@ -1,0 +1,51 @@
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Cause, Effect, Exit, Runtime } from "effect"
+
+interface ScriptOptions {
+  /** The exit code after Ctrl-C or SIGTERM. Default: 130. */
+  readonly interrupted?: number
+}
+
+/**
+ * Runs a script; what it yields is its exit code. A failure is told by its message alone on stderr, with exit code 1. The first Ctrl-C or SIGTERM, or
+ * the end of the process that started us, interrupts it; another Ctrl-C ends it at once.
+ */
+export const runScript = <E extends { readonly message: string }>(
+  script: Effect.Effect<number, E, NodeServices.NodeServices>,
+  { interrupted = 130 }: ScriptOptions = {}
+): void => {
+  process.channel?.unref()
+  process.once("disconnect", () => process.kill(process.pid, "SIGTERM"))
+  Effect.runFork(endAtOnceIfAskedAgain)
+  script.pipe(
+    Effect.catch((error) => Effect.as(printError(error.message), 1)),
+    Effect.provide(NodeServices.layer),
+    NodeRuntime.runMain({
+      teardown: (exit, onExit) => {
+        if (Exit.isSuccess(exit)) return onExit(Number(exit.value))
+        if (Cause.hasInterruptsOnly(exit.cause)) return onExit(interrupted)
+        return Runtime.defaultTeardown(exit, onExit)
+      }
+    })
+  )
+}
+
+const ctrlC = Effect.callback<void>((resume) => {
+  const listener = () => resume(Effect.void)
+  process.once("SIGINT", listener)
+  return Effect.sync(() => process.removeListener("SIGINT", listener))
+})
+
+/** Without a terminal one Ctrl-C can come from several sides at once: those within a second are one. */
+const endAtOnceIfAskedAgain = ctrlC.pipe(
+  Effect.andThen(Effect.sleep("1 second")),
+  Effect.andThen(ctrlC),
+  Effect.andThen(Effect.sync(() => process.exit(130)))
+)
+
+/** A line on stderr, where everything goes that is for a person and not a result. */
+export const printError = (line: string): Effect.Effect<void> =>
+  Effect.sync(() => void process.stderr.write(`${line}\n`))
+
+/** A line on stdout: a result. */
+export const print = (line: string): Effect.Effect<void> => Effect.sync(() => void process.stdout.write(`${line}\n`))
