@@ -1,19 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option, Stream } from "effect"
 import { spawn } from "./ChildProcess.ts"
-import { Leash } from "./internal/Leash.ts"
+import { processIsGone } from "./internal/fixtures/Facts.ts"
+import { Leash } from "./Leash.ts"
 
 const node = (program: string) =>
   spawn({ command: process.execPath, args: ["--eval", program], environment: { PATH: process.env["PATH"] } })
-
-const isAlive = (pid: number) => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
 
 const stubborn = `process.on("SIGTERM", () => console.log("no")); setInterval(() => {}, 1000); console.log("up")`
 const sentence = (line: string) => line === "up" ? Option.some(line) : Option.none()
@@ -79,6 +71,6 @@ describe("ChildProcess", () => {
       assert.strictEqual((yield* polite.exit).signal, "SIGTERM")
       assert.strictEqual((yield* forced.exit).signal, "SIGKILL")
       assert.strictEqual((yield* paused.exit).signal, "SIGTERM")
-      assert.isFalse(isAlive(polite.pid) || isAlive(forced.pid) || isAlive(paused.pid))
+      for (const { pid } of [polite, forced, paused]) assert.isTrue(yield* processIsGone(pid))
     }).pipe(Effect.provide(Leash.layer)))
 })

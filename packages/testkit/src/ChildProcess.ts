@@ -1,8 +1,8 @@
 import { Deferred, type Duration, Effect, Option, PubSub, Result, Schema, type Scope, Stream } from "effect"
 import { type ChildProcess as NodeChildProcess, spawn as spawnProcess } from "node:child_process"
 import { createInterface } from "node:readline"
-import { Leash } from "./internal/Leash.ts"
 import { inRealTime } from "./internal/RealTime.ts"
+import { Leash } from "./Leash.ts"
 
 /** The command could not be started at all. */
 export class NotSpawned extends Schema.TaggedError<NotSpawned>()("NotSpawned", {
@@ -25,8 +25,19 @@ export class Ended extends Schema.TaggedError<Ended>()("Ended", {
   }
 }
 
+/** It runs, but never came to do what was waited for. */
+export class NotReady extends Schema.TaggedError<NotReady>()("NotReady", {
+  command: Schema.String,
+  problem: Schema.String,
+  lastLines: Schema.String
+}) {
+  override get message() {
+    return `${this.command} is not ready: ${this.problem}. Its last lines:\n${this.lastLines}`
+  }
+}
+
 export class ChildProcessError extends Schema.TaggedError<ChildProcessError>()("ChildProcessError", {
-  reason: Schema.Union([NotSpawned, Ended])
+  reason: Schema.Union([NotSpawned, Ended, NotReady])
 }) {
   override get message() {
     return this.reason.message
@@ -43,6 +54,8 @@ export const describeExit = ({ code, signal }: ChildExit): string =>
   code === undefined ? `signal ${signal}` : `exit code ${code}`
 
 export interface ChildProcessOptions {
+  /** What a message calls it; default: the command. */
+  readonly name?: string
   readonly command: string
   readonly args: ReadonlyArray<string>
   /** All of the process's environment; nothing is inherited. */
@@ -59,6 +72,8 @@ export interface ChildProcess {
   readonly pid: number
   /** Waits until the process has ended and all its output was read. */
   readonly exit: Effect.Effect<ChildExit>
+  /** Fails when the process ends, however it ends. */
+  readonly ended: Effect.Effect<never, ChildProcessError>
   readonly isRunning: Effect.Effect<boolean>
   /** Sends a signal; does nothing where the process has ended. */
   readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
@@ -68,6 +83,8 @@ export interface ChildProcess {
   readonly lines: Stream.Stream<string>
   /** The first line that `pick` makes something of; fails if the process ends without one. */
   readonly firstLine: <A>(pick: (line: string) => Option.Option<A>) => Effect.Effect<A, ChildProcessError>
+  /** Fails, with its last lines, for one who has waited long enough. */
+  readonly notReady: (problem: string) => Effect.Effect<never, ChildProcessError>
 }
 
 /** How many lines a late reader of `lines` still gets, and how many of them an error shows. */
@@ -150,29 +167,33 @@ export const spawn = Effect.fnUntraced(
       Stream.takeWhile((line): line is string => line !== undefined)
     )
 
+    const name = options.name ?? options.command
+    const ended = Effect.flatMap(Deferred.await(exit), (exit) =>
+      Effect.fail(
+        new ChildProcessError({
+          reason: new Ended({ command: name, exit: describeExit(exit), lastLines: lastLines.join("\n") })
+        })
+      ))
+
     return {
       pid,
       exit: Deferred.await(exit),
+      ended,
       isRunning: Effect.sync(() => node.exitCode === null && node.signalCode === null),
       signal: (signal) => Effect.sync(() => void node.kill(signal)),
       end: end(spawned),
       lines,
       firstLine: (pick) =>
         Stream.runHead(Stream.filterMap(lines, (line) => Result.fromOption(pick(line), () => undefined))).pipe(
-          Effect.flatMap(Option.match({
-            onSome: Effect.succeed,
-            onNone: () =>
-              Effect.flatMap(Deferred.await(exit), (exit) =>
-                Effect.fail(
-                  new ChildProcessError({
-                    reason: new Ended({
-                      command: options.command,
-                      exit: describeExit(exit),
-                      lastLines: lastLines.join("\n")
-                    })
-                  })
-                ))
-          }))
+          Effect.flatMap(Option.match({ onSome: Effect.succeed, onNone: () => ended }))
+        ),
+      notReady: (problem) =>
+        Effect.suspend(() =>
+          Effect.fail(
+            new ChildProcessError({
+              reason: new NotReady({ command: name, problem, lastLines: lastLines.join("\n") })
+            })
+          )
         )
     }
   }

@@ -1,31 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Layer, Schedule, Schema } from "effect"
+import { ConfigProvider, Effect, Layer, Schema } from "effect"
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { fileURLToPath } from "node:url"
 import { spawn } from "./ChildProcess.ts"
+import { processIsGone, until } from "./internal/fixtures/Facts.ts"
 import { createTopic, hasTopic } from "./internal/fixtures/Topics.ts"
-import { Leash } from "./internal/Leash.ts"
-import { inRealTime } from "./internal/RealTime.ts"
 import { KafkaBroker } from "./KafkaBroker.ts"
+import { Leash } from "./Leash.ts"
 
 const address = (broker: KafkaBroker["Service"]) => broker.brokers[0] ?? ""
 
 const held = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Struct({ instance: Schema.String })))
-
-/** Waits for a fact, as long as the test may last. */
-const until = <E>(fact: Effect.Effect<boolean, E>) =>
-  Effect.repeat(fact, { until: (holds) => holds, schedule: Schedule.spaced("20 millis") }).pipe(inRealTime)
-
-const processIsGone = (pid: string) =>
-  Effect.sync(() => {
-    try {
-      return !process.kill(Number(pid), 0)
-    } catch {
-      return true
-    }
-  })
 
 const withSettings = (layer: typeof KafkaBroker.layer, settings: Record<string, string>) =>
   layer.pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord(settings))))
@@ -33,7 +20,7 @@ const withSettings = (layer: typeof KafkaBroker.layer, settings: Record<string, 
 const failureOf = (layer: typeof KafkaBroker.layer) => Effect.flip(Effect.provide(KafkaBroker, layer))
 
 const providers = [
-  { provider: "jvm", layer: KafkaBroker.layerJvm, isGone: processIsGone }
+  { provider: "jvm", layer: KafkaBroker.layerJvm, isGone: (instance: string) => processIsGone(Number(instance)) }
 ] as const
 
 const directory = Effect.acquireRelease(

@@ -2,9 +2,9 @@ import { Config, Context, Effect, Layer } from "effect"
 import type { Broker, Progress } from "./internal/Broker.ts"
 import type { BrokerProperties } from "./internal/BrokerProperties.ts"
 import { jvmBroker } from "./internal/JvmBroker.ts"
-import { Leash } from "./internal/Leash.ts"
 import { layerRealTime } from "./internal/RealTime.ts"
 import { InvalidBrokers, KafkaBrokerError, NotOurs } from "./KafkaBrokerError.ts"
+import { Leash } from "./Leash.ts"
 
 export interface KafkaBrokerOptions {
   /** The port clients use; another is taken where somebody has it already. Default: any. */

@@ -93,6 +93,7 @@ export const awaitReady = (
   probe(address).pipe(
     Effect.timeoutOrElse({ duration: "5 seconds", orElse: () => Effect.fail("no answer") }),
     Effect.retry(Schedule.spaced("50 millis")),
+    Effect.orDie,
     Effect.timeoutOrElse({
       duration: patience,
       orElse: () =>
@@ -101,7 +102,6 @@ export const awaitReady = (
             new KafkaBrokerError({ reason: new NotRunning({ problem: `did not answer within ${patience}`, log }) })
           ))
     }),
-    Effect.orDie,
     Effect.raceFirst(ended),
     inRealTime
   )

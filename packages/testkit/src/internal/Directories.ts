@@ -4,7 +4,7 @@ import { access, mkdir, mkdtemp, rm, statfs } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import * as NodePath from "node:path"
 import { DirectoryUnusable, KafkaBrokerError } from "../KafkaBrokerError.ts"
-import { Leash } from "./Leash.ts"
+import { Leash } from "../Leash.ts"
 
 const sharedMemory = "/dev/shm"
 const neededInMemory = 1024 ** 3

@@ -4,11 +4,11 @@ import { cp, mkdir, open, readFile, rename, writeFile } from "node:fs/promises"
 import * as NodePath from "node:path"
 import { describeExit, spawn } from "../ChildProcess.ts"
 import { JavaMissing, KafkaBrokerError, NotRunning } from "../KafkaBrokerError.ts"
+import type { Leash } from "../Leash.ts"
 import { awaitReady, type Broker, portAttempts, type Progress, type Run, supervise } from "./Broker.ts"
 import { type BrokerProperties, brokerProperties, kafkaVersion, propertiesFile } from "./BrokerProperties.ts"
 import { onDisk, temporaryDirectory } from "./Directories.ts"
 import { type JvmToolchain, jvmToolchain } from "./JvmToolchain.ts"
-import type { Leash } from "./Leash.ts"
 import { freePort, portPreferring } from "./Ports.ts"
 
 export interface JvmBrokerOptions {

@@ -5,10 +5,10 @@ import { mkdir, readdir, rename, writeFile } from "node:fs/promises"
 import * as NodePath from "node:path"
 import { type ChildExit, type ChildProcessError, spawn } from "../ChildProcess.ts"
 import { JavaMissing, JavaTooOld, KafkaBrokerError, MavenMissing, PreparationFailed } from "../KafkaBrokerError.ts"
+import type { Leash } from "../Leash.ts"
 import type { Progress } from "./Broker.ts"
 import { brokerProperties, clusterId, kafkaVersion, propertiesFile } from "./BrokerProperties.ts"
 import { onDisk, temporaryDirectory, unfinishedDirectory } from "./Directories.ts"
-import type { Leash } from "./Leash.ts"
 import { toolchainDirectory } from "./Workspace.ts"
 
 /** What a broker is started from on the JVM. */

@@ -5,7 +5,7 @@
 import { rm } from "node:fs/promises"
 import { createInterface } from "node:readline"
 import { setTimeout as pause } from "node:timers/promises"
-import type { Leashed, LeashMessage } from "./Leash.ts"
+import type { Leashed, LeashMessage } from "../Leash.ts"
 
 const held = new Map<number, Leashed>()
 

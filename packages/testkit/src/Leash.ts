@@ -22,16 +22,20 @@ export type LeashMessage =
 export class Leash extends Context.Service<Leash, {
   /** Holds until the returned function is called. Synchronous: no moment passes between a spawn and its hold. */
   readonly hold: (leashed: Leashed) => () => void
-}>()("@origin-regions/testkit/internal/Leash") {
+}>()("@origin-regions/testkit/Leash") {
   static readonly layer = Layer.effect(
     Leash,
     Effect.gen(function*() {
       const { stdin } = yield* Effect.acquireRelease(
         Effect.sync(() => {
-          const child = spawn(process.execPath, [fileURLToPath(new URL("./LeashProcess.ts", import.meta.url))], {
-            detached: true,
-            stdio: ["pipe", "ignore", "ignore"]
-          })
+          const child = spawn(
+            process.execPath,
+            [fileURLToPath(new URL("./internal/LeashProcess.ts", import.meta.url))],
+            {
+              detached: true,
+              stdio: ["pipe", "ignore", "ignore"]
+            }
+          )
           child.unref()
           // Somebody ended the leash: what we hold is then released by our finalizers alone.
           child.on("error", () => {})
