@@ -1,0 +1,141 @@
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { Context, Duration, Effect, Layer, Schedule, Schema, Scope } from "effect"
+import { createServer, type Server, STATUS_CODES } from "node:http"
+import type { AddressInfo } from "node:net"
+import type { Duplex } from "node:stream"
+import { Authentication } from "./Authentication.ts"
+import { failureEnvelope } from "./Envelope.ts"
+import { httpApplication } from "./HttpApplication.ts"
+import * as Sqlite from "./MappingStore/Sqlite.ts"
+import { OriginRegions } from "./OriginRegions.ts"
+import { Settings } from "./Settings.ts"
+
+/** Another program listens on the port. */
+export class PortInUse extends Schema.TaggedClass<PortInUse>()("PortInUse", { host: Schema.String, port: Schema.Int }) {
+  get message() {
+    return `Port ${this.port} of ${this.host} is in use: stop the program that listens there, or set API_PORT to another port.`
+  }
+}
+
+/** The host or port can't be listened on. */
+export class CannotListen extends Schema.TaggedClass<CannotListen>()("CannotListen", {
+  host: Schema.String,
+  port: Schema.Int,
+  problem: Schema.String
+}) {
+  get message() {
+    return `Can't listen on port ${this.port} of ${this.host} (${this.problem}): check API_HOST and API_PORT.`
+  }
+}
+
+export class ApiServerError extends Schema.TaggedError<ApiServerError>()("ApiServerError", {
+  reason: Schema.Union([PortInUse, CannotListen])
+}) {
+  override get message() {
+    return this.reason.message
+  }
+}
+
+/** How long requests under way may take once the server is asked to stop. */
+const grace = Duration.seconds(5)
+
+/**
+ * The API on a port. It listens when everything behind it is ready; when its scope closes it takes no more requests, finishes those under way,
+ * and cuts what is still open after `grace`.
+ */
+export class ApiServer extends Context.Service<ApiServer, {
+  /** For example `http://127.0.0.1:8787`. */
+  readonly address: string
+}>()("@origin-regions/api/ApiServer") {
+  static readonly layerNoDeps = Layer.effect(
+    ApiServer,
+    Effect.gen(function*() {
+      const { host, port } = yield* Settings
+      const requests = yield* Scope.fork(yield* Effect.scope)
+      const handle = yield* NodeHttpServer.makeHandler(yield* httpApplication, { scope: requests })
+      const server = createServer({ requireHostHeader: false }, (request, response) => {
+        // Refused as RFC 9112 (3.2) says; Node would do it with an empty body.
+        if (request.headers.host === undefined && request.httpVersion === "1.1") {
+          response.writeHead(400, { "content-type": "application/json", connection: "close" }).end(unreadable)
+        } else {
+          handle(request, response)
+        }
+      })
+      server.on("checkExpectation", handle)
+      server.on("clientError", answerUnreadable)
+      yield* Effect.acquireRelease(listen(server, host, port), () => close(server))
+      const address = urlOf(server)
+      yield* Effect.logInfo("Listening", { address })
+      yield* Effect.addFinalizer(() => Effect.logInfo("Stopping", { address }))
+      return ApiServer.of({ address })
+    })
+  )
+
+  static readonly layer = this.layerNoDeps.pipe(
+    Layer.provide([Authentication.layerNoDeps, OriginRegions.layerNoDeps, NodeHttpServer.layerHttpServices]),
+    Layer.provide(Layer.unwrap(Effect.map(Settings, ({ database }) => Sqlite.layer(database))))
+  )
+}
+
+const listen = (server: Server, host: string, port: number) =>
+  Effect.callback<void, ApiServerError>((resume) => {
+    const onError = (error: NodeJS.ErrnoException) =>
+      resume(Effect.fail(
+        new ApiServerError({
+          reason: error.code === "EADDRINUSE"
+            ? new PortInUse({ host, port })
+            : new CannotListen({ host, port, problem: error.message })
+        })
+      ))
+    server.once("error", onError)
+    server.listen({ host, port }, () => {
+      server.off("error", onError)
+      resume(Effect.void)
+    })
+  })
+
+const close = (server: Server) => {
+  const closed = Effect.callback<void>((resume) => {
+    server.close(() => resume(Effect.void))
+  })
+  // A kept-alive connection becomes idle when its last request is answered.
+  const dropIdle = Effect.sync(() => server.closeIdleConnections()).pipe(Effect.repeat(Schedule.spaced("20 millis")))
+  return Effect.raceFirst(closed, dropIdle).pipe(
+    Effect.interruptible,
+    Effect.timeoutOption(grace),
+    Effect.ensuring(Effect.sync(() => server.closeAllConnections()))
+  )
+}
+
+const urlOf = (server: Server): string => {
+  // A server that listens on a host and port has such an address.
+  const { address, family, port } = server.address() as AddressInfo
+  return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`
+}
+
+const statusOfParserError: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+  ERR_HTTP_REQUEST_TIMEOUT: 408
+}
+
+const unreadable = JSON.stringify(failureEnvelope(["invalid_headers"]))
+
+/** Answers what is no HTTP request, on the bare socket, with the envelope all the same. */
+const answerUnreadable = (error: NodeJS.ErrnoException, socket: Duplex): void => {
+  if (!socket.writable || error.code === "ECONNRESET") {
+    socket.destroy()
+    return
+  }
+  const status = statusOfParserError[error.code ?? ""] ?? 400
+  socket.end(
+    [
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+      "content-type: application/json",
+      `content-length: ${Buffer.byteLength(unreadable)}`,
+      "connection: close",
+      "",
+      unreadable
+    ].join("\r\n")
+  )
+}

@@ -1,0 +1,65 @@
+import { ByteSize, Cause, Clock, Effect, Layer } from "effect"
+import { HttpIncomingMessage, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpApiError } from "effect/http-api"
+import { failure, noRoute } from "./Envelope.ts"
+import * as Generation1Routes from "./Generation1Routes.ts"
+import { countRequest } from "./RequestMetrics.ts"
+import * as SystemRoutes from "./SystemRoutes.ts"
+
+/** What a request's body may hold. */
+export const maxBodySize = ByteSize.mebibytes(1)
+
+/**
+ * The whole API as an effect from a request to its answer. Whatever happens on the way, the answer is an envelope; it carries the `Date` of the
+ * clock that also dates the mappings.
+ */
+export const httpApplication = Effect.map(
+  HttpRouter.toHttpEffect(Layer.merge(Generation1Routes.layer, SystemRoutes.layer)).pipe(
+    Effect.provideService(HttpRouter.RouterConfig, { caseSensitive: true, ignoreDuplicateSlashes: false })
+  ),
+  (routed) =>
+    Effect.updateService(routed, HttpServerRequest.HttpServerRequest, withWholeSegments).pipe(
+      Effect.catchCause(answerFailure),
+      Effect.flatMap(dated),
+      Effect.provideService(HttpIncomingMessage.MaxBodySize, maxBodySize)
+    )
+)
+
+/** The router takes `;` and `#` in a path for the beginning of a query; RFC 3986 (3.3) makes them part of a segment, and so of an address. */
+const withWholeSegments = (request: HttpServerRequest.HttpServerRequest): HttpServerRequest.HttpServerRequest => {
+  const end = request.url.indexOf("?")
+  const path = end === -1 ? request.url : request.url.slice(0, end)
+  return /[;#]/.test(path)
+    ? request.modify({ url: path.replaceAll(";", "%3B").replaceAll("#", "%23") + request.url.slice(path.length) })
+    : request
+}
+
+/** The answer to what no operation answered. */
+const answerFailure = (cause: Cause.Cause<unknown>): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
+  // The client has gone, or the server is closing its last connections: nobody reads an answer.
+  if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
+  const problem = Cause.squash(cause)
+  if (HttpApiError.HttpApiSchemaError.is(problem) && problem.kind === "Params") return unrouted
+  if (HttpServerError.isHttpServerError(problem)) {
+    switch (problem.reason._tag) {
+      case "RouteNotFound":
+        return unrouted
+      case "RequestParseError":
+        return problem.reason.reason === "BodyTooLarge" ? bodyTooLarge : bodyUnreadable
+    }
+  }
+  return Effect.logError("Unexpected fault", cause).pipe(
+    Effect.andThen(countRequest("none", "internal_error")),
+    Effect.as(failure(["internal_error"]))
+  )
+}
+
+const unrouted = Effect.as(countRequest("none", "no_route"), noRoute)
+const bodyTooLarge = Effect.as(countRequest("none", "invalid_ip"), failure(["invalid_ip"], { status: 413 }))
+const bodyUnreadable = Effect.as(countRequest("none", "invalid_ip"), failure(["invalid_ip"]))
+
+const dated = (response: HttpServerResponse.HttpServerResponse) =>
+  Effect.map(
+    Clock.currentTimeMillis,
+    (now) => HttpServerResponse.setHeader(response, "date", new Date(now).toUTCString())
+  )

@@ -1,0 +1,106 @@
+import { describeProblems } from "@origin-regions/domain/SettingProblem"
+import { SettingReader } from "@origin-regions/domain/SettingReader"
+import { Config, Context, Effect, Layer, Option, Redacted, Result, Runtime, Schema } from "effect"
+
+/** One or more settings are unset or wrong; the message names all of them. */
+export class SettingsError extends Schema.TaggedError<SettingsError>()("SettingsError", {
+  problems: Schema.Array(
+    Schema.Struct({ setting: Schema.String, expected: Schema.String, actual: Schema.UndefinedOr(Schema.String) })
+  )
+}) {
+  override readonly [Runtime.errorExitCode] = 2
+  override get message() {
+    return describeProblems(this.problems)
+  }
+}
+
+/** An account's e-mail address with its API key. */
+export interface AccountKey {
+  readonly email: string
+  readonly key: Redacted.Redacted
+}
+
+const logFormats = ["json", "pretty", "logfmt"] as const
+const logLevels = ["All", "Trace", "Debug", "Info", "Warn", "Error", "Fatal", "None"] as const
+
+const names = [
+  "API_HOST",
+  "API_PORT",
+  "API_DATABASE",
+  "API_TOKENS",
+  "API_KEYS",
+  "LOG_FORMAT",
+  "LOG_LEVEL"
+] as const
+
+/**
+ * What the API is told by its environment:
+ *
+ * - `API_HOST`: the address to listen on; default `127.0.0.1`, this machine only;
+ * - `API_PORT`: default `8787`; `0` takes any free one;
+ * - `API_DATABASE`: the SQLite file; default `.data/api.sqlite`;
+ * - `API_TOKENS`: the bearer tokens that are let in, with commas between them;
+ * - `API_KEYS`: the same as `email:key`, for clients that send `X-Auth-Email` and `X-Auth-Key`. At least one of the two must be set;
+ * - `LOG_FORMAT` (`json`, `pretty`, `logfmt`; default `json`) and `LOG_LEVEL` (default `Info`).
+ */
+export class Settings extends Context.Service<Settings, {
+  readonly host: string
+  readonly port: number
+  readonly database: string
+  readonly tokens: ReadonlyArray<Redacted.Redacted>
+  readonly keys: ReadonlyArray<AccountKey>
+  readonly logFormat: typeof logFormats[number]
+  readonly logLevel: typeof logLevels[number]
+}>()("@origin-regions/api/Settings") {
+  /** Reads every setting before it reports any problem. */
+  static readonly layer = Layer.effect(
+    Settings,
+    Effect.gen(function*() {
+      const environment: Record<string, string> = {}
+      for (const name of names) {
+        const value = yield* Effect.orDie(Config.option(Config.String(name)))
+        if (Option.isSome(value)) environment[name] = value.value
+      }
+      const settings = read(new SettingReader(environment))
+      return Result.isSuccess(settings) ? settings.success : yield* new SettingsError({ problems: settings.failure })
+    })
+  )
+}
+
+const read = (reader: SettingReader) => {
+  const credentials = {
+    tokens: secrets(reader, "API_TOKENS", TOKEN, "tokens of printable characters without spaces, with commas between"),
+    keys: secrets(reader, "API_KEYS", ACCOUNT_KEY, "pairs of email:key without spaces, with commas between")
+  }
+  if (!reader.isSet("API_TOKENS") && !reader.isSet("API_KEYS")) {
+    reader.problem("API_TOKENS", "the tokens that clients may use, with commas between (or API_KEYS as email:key)")
+  }
+  return reader.result({
+    host: reader.text("API_HOST", "a host name or an IP address to listen on", {
+      default: "127.0.0.1",
+      pattern: /^[0-9A-Za-z:._-]+$/
+    }),
+    port: reader.integer("API_PORT", { minimum: 0, maximum: 65_535 }, { default: 8787 }),
+    database: reader.text("API_DATABASE", "the path of a file", { default: ".data/api.sqlite" }),
+    tokens: credentials.tokens.map((token) => Redacted.make(token, { label: "API_TOKENS" })),
+    keys: credentials.keys.map((pair) => {
+      const colon = pair.indexOf(":")
+      return { email: pair.slice(0, colon), key: Redacted.make(pair.slice(colon + 1), { label: "API_KEYS" }) }
+    }),
+    logFormat: reader.oneOf("LOG_FORMAT", logFormats, { default: "json" }) ?? "json",
+    logLevel: reader.oneOf("LOG_LEVEL", logLevels, { default: "Info" }) ?? "Info"
+  })
+}
+
+// Printable ASCII: what can stand in a header.
+const TOKEN = /^[!-+\--~]+$/
+const ACCOUNT_KEY = /^[!-+\--9;-~]+@[!-+\--9;-~]+:[!-+\--~]+$/
+
+/** The parts of a list that must not show up in a message. */
+const secrets = (reader: SettingReader, name: string, pattern: RegExp, expected: string): ReadonlyArray<string> => {
+  if (!reader.isSet(name)) return []
+  const parts = Redacted.value(reader.secret(name, expected)).split(",").map((part) => part.trim())
+  if (parts.every((part) => pattern.test(part))) return parts
+  reader.problem(name, expected, "<hidden>")
+  return []
+}

@@ -1,0 +1,17 @@
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { Cause, Console, Effect, Exit, Layer, Runtime } from "effect"
+import { ApiServer } from "./ApiServer.ts"
+import * as Logging from "./Logging.ts"
+import { Settings } from "./Settings.ts"
+
+Layer.launch(ApiServer.layer).pipe(
+  Effect.tapDefect((defect) => Effect.logFatal("Crashed", defect)),
+  Effect.provide(Layer.provideMerge(Logging.layer, Settings.layer)),
+  // Whatever can be expected to keep it from starting is a message for the person who starts it.
+  Effect.tapError((error) => Console.error(error.message)),
+  NodeRuntime.runMain({
+    disableErrorReporting: true,
+    teardown: (exit, onExit) =>
+      Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? onExit(0) : Runtime.defaultTeardown(exit, onExit)
+  })
+)
