@@ -48,6 +48,14 @@ describe("readMapping", () => {
   ])("finds none in %j", (result) => assert.isUndefined(readMapping(zone, ip("192.0.2.1"))(result)))
 })
 
+describe("pickMapping", () => {
+  it("finds the address in whatever spelling", () => {
+    const result = wrapped([aws, { ...aws, "origin-ip": "2001:DB8:0:0::1", region: "eu-west-1" }])
+    assert.strictEqual(pickMapping(zone, ip("2001:db8::1"))(result)?.region, "eu-west-1")
+    assert.isUndefined(pickMapping(zone, ip("2001:db8::2"))(result))
+  })
+})
+
 describe("readMappings", () => {
   it("reads a list in whatever spelling", () => {
     const result = wrapped([aws, { ...aws, "origin-ip": "2001:DB8:0:0::1" }])
@@ -93,7 +101,9 @@ describe("parseOnlyEntryOf", () => {
         "{\"value\":[",
         JSON.stringify({ success: true, result: wrapped([aws]) }, undefined, 2),
         envelope([{ ...aws, "origin-ip": "192.0.2.01" }]),
-        `${envelope([])}"origin-ip":"192.0.2.1"`
+        `${envelope([])}"origin-ip":"192.0.2.1"`,
+        JSON.stringify({ success: true, result: wrapped([]), messages: [aws] }),
+        JSON.stringify({ success: true, messages: [{ value: [aws] }], result: wrapped([{ ...aws, region: "other" }]) })
       ]
     ) assert.isUndefined(read(text), text)
   })

@@ -55,7 +55,10 @@ export const parseOnlyEntryOf = (body: Buffer, originIp: OriginIp): unknown => {
   const entry = parseJson(body.toString("utf8", body.lastIndexOf("{", address), body.indexOf("}", address) + 1))
   const envelope = parseJson(body.toString("utf8", 0, list) + body.toString("utf8", listEnd))
   if (!isRecord(entry) || !isRecord(envelope) || !isRecord(envelope["result"])) return undefined
-  return { ...envelope, result: { ...envelope["result"], value: [entry] } }
+  const { value } = envelope["result"]
+  if (!Array.isArray(value) || value.length > 0) return undefined
+  value.push(entry)
+  return envelope
 }
 
 const listStart = "\"value\":["
