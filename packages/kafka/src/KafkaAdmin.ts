@@ -41,8 +41,7 @@ export class KafkaAdmin extends Context.Service<KafkaAdmin, {
   readonly maxMessageBytes: (topic: string) => Effect.Effect<number, KafkaError>
   readonly deleteGroup: (groupId: string) => Effect.Effect<void, KafkaError>
 }>()("@origin-regions/kafka/KafkaAdmin") {
-  static readonly layer = (settings: KafkaSettings): Layer.Layer<KafkaAdmin, KafkaError> =>
-    Layer.effect(KafkaAdmin, make(settings))
+  static readonly layer = (settings: KafkaSettings): Layer.Layer<KafkaAdmin> => Layer.effect(KafkaAdmin, make(settings))
 }
 
 const topicConfig = ({ configs, partitions, replicationFactor, topic }: NewTopic): ITopicConfig => ({
@@ -55,13 +54,20 @@ const topicConfig = ({ configs, partitions, replicationFactor, topic }: NewTopic
 const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
   const client = yield* makeClient(settings, "origin-regions-admin")
   const admin = client.admin()
-  const attempt = <A>(operation: string, run: (admin: Admin) => Promise<A>): Effect.Effect<A, KafkaError> =>
-    Effect.tryPromise({ try: () => run(admin), catch: (error) => kafkaError(operation, error) })
+  let connected = false
 
-  yield* Effect.acquireRelease(
-    attempt("connect to Kafka", () => admin.connect()),
-    () => Effect.ignore(attempt("disconnect from Kafka", () => admin.disconnect()))
-  )
+  /** Connects with the first operation: Kafka need not be there when the program starts. */
+  const attempt = <A>(operation: string, run: (admin: Admin) => Promise<A>): Effect.Effect<A, KafkaError> =>
+    Effect.tryPromise({
+      try: async () => {
+        if (!connected) await admin.connect()
+        connected = true
+        return await run(admin)
+      },
+      catch: (error) => kafkaError(operation, error)
+    })
+
+  yield* Effect.addFinalizer(() => Effect.ignore(Effect.tryPromise(() => admin.disconnect())))
 
   const offsetsOf = (topic: string, pick: (offsets: { readonly low: string; readonly high: string }) => string) =>
     Effect.map(

@@ -96,7 +96,7 @@ export class KafkaConsumer extends Context.Service<KafkaConsumer, {
       )
     )
 
-  static readonly layer = (settings: KafkaSettings): Layer.Layer<KafkaConsumer, KafkaError> =>
+  static readonly layer = (settings: KafkaSettings): Layer.Layer<KafkaConsumer> =>
     this.layerNoDeps(settings).pipe(Layer.provide(KafkaAdmin.layer(settings)))
 }
 

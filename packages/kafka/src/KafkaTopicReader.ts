@@ -18,7 +18,7 @@ export class KafkaTopicReader extends Context.Service<KafkaTopicReader, {
     options: { readonly topic: string; readonly from: ReadFrom }
   ) => Stream.Stream<SourceRecord, KafkaError>
 }>()("@origin-regions/kafka/KafkaTopicReader") {
-  static readonly layer = (settings: KafkaSettings): Layer.Layer<KafkaTopicReader, KafkaError> =>
+  static readonly layer = (settings: KafkaSettings): Layer.Layer<KafkaTopicReader> =>
     Layer.effect(KafkaTopicReader, make(settings)).pipe(Layer.provide(KafkaAdmin.layer(settings)))
 }
 

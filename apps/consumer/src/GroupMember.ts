@@ -1,0 +1,85 @@
+import { KafkaConsumer, type Subscription } from "@origin-regions/kafka/KafkaConsumer"
+import type { KafkaError } from "@origin-regions/kafka/KafkaError"
+import { Clock, Context, Deferred, Duration, Effect, Layer } from "effect"
+import { Pipeline } from "./Pipeline.ts"
+import { waitForApi, waitForTopics } from "./StartUp.ts"
+
+/** How the consumer takes part in its group. */
+export interface GroupMemberOptions {
+  readonly groupId: string
+  readonly requestsTopic: string
+  readonly outcomesTopic: string
+  readonly deadLettersTopic: string
+  readonly sessionTimeout: Duration.Duration
+  readonly rebalanceTimeout: Duration.Duration
+  readonly drainTimeout: Duration.Duration
+  readonly api: { readonly baseUrl: URL }
+}
+
+/** `phase` says in words where it is; `lastContact` is when the group's coordinator last answered, in milliseconds since 1970. */
+export interface GroupMemberStatus {
+  readonly joined: boolean
+  readonly phase: string
+  readonly lastContact: number
+}
+
+/** How long a stop waits for what is in flight. */
+const STOP_TIMEOUT = Duration.seconds(7)
+
+/** The life of the consumer in its group: waits for what it needs, joins, feeds the pipeline, and settles what is in flight before it leaves. */
+export class GroupMember extends Context.Service<GroupMember, {
+  readonly status: () => GroupMemberStatus
+  /** Fails when the consumer can't go on. Never succeeds. */
+  readonly failure: Effect.Effect<never, KafkaError>
+}>()("@origin-regions/consumer/GroupMember") {
+  static readonly layer = (options: GroupMemberOptions) => Layer.effect(GroupMember, make(options))
+}
+
+const make = Effect.fnUntraced(function*(options: GroupMemberOptions) {
+  const consumer = yield* KafkaConsumer
+  const pipeline = yield* Pipeline
+  const failed = yield* Deferred.make<never, KafkaError>()
+  const startedAt = yield* Clock.currentTimeMillis
+  let phase = "starting"
+  let member: Subscription | undefined
+
+  const settleBeforeLeaving = pipeline.handler.drain.pipe(
+    Effect.timeoutOption(STOP_TIMEOUT),
+    Effect.tap((drained) =>
+      drained._tag === "None"
+        ? Effect.logWarning(
+          `${pipeline.status().inFlight} requests were still in flight after ${
+            Duration.format(STOP_TIMEOUT)
+          }: they will be applied again`
+        )
+        : Effect.void
+    )
+  )
+
+  const join = Effect.gen(function*() {
+    phase = "waiting for Kafka and its topics"
+    yield* waitForTopics([options.requestsTopic, options.outcomesTopic, options.deadLettersTopic])
+    phase = `waiting for the API at ${options.api.baseUrl.href}`
+    yield* waitForApi(options.api.baseUrl)
+    phase = `joining the group ${options.groupId}`
+    const subscription: Subscription = yield* consumer.subscribe({ ...options, topic: options.requestsTopic }, {
+      ...pipeline.handler,
+      assigned: (assignment) => pipeline.assigned(subscription, assignment)
+    })
+    member = subscription
+    // Registered after the subscription's own end, and so before it: what is settled can still be committed.
+    yield* Effect.addFinalizer(() => settleBeforeLeaving)
+    return yield* subscription.failure
+  })
+
+  yield* Effect.forkScoped(Effect.catchCause(join, (cause) => Deferred.failCause(failed, cause)))
+
+  return GroupMember.of({
+    status: () => {
+      const state = member?.state()
+      const joined = state?.joined ?? false
+      return { joined, phase: joined ? "at work" : phase, lastContact: state?.lastContact ?? startedAt }
+    },
+    failure: Effect.raceFirst(Deferred.await(failed), pipeline.failure)
+  })
+})

@@ -1,0 +1,87 @@
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { formatTimestamp } from "@origin-regions/domain/Timestamp"
+import { Clock, Duration, Effect, Layer, Schema } from "effect"
+import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { createServer } from "node:http"
+import { GroupMember } from "./GroupMember.ts"
+import { renderMetrics } from "./Metrics.ts"
+import { Pipeline } from "./Pipeline.ts"
+
+export interface HttpServerOptions {
+  readonly host: string
+  readonly port: number
+  /** Without word from the group's coordinator for this long, only a restart helps. */
+  readonly sessionTimeout: Duration.Duration
+}
+
+/** The port can't be listened on. */
+export class CannotListen extends Schema.TaggedError<CannotListen>()("CannotListen", {
+  host: Schema.String,
+  port: Schema.Int,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `Can't listen on port ${this.port} of ${this.host} (${this.detail}): set HTTP_PORT to a free one, or 0 for any.`
+  }
+}
+
+const health = (healthy: boolean, body: object) =>
+  HttpServerResponse.json(body, { status: healthy ? 200 : 503 }).pipe(Effect.orDie)
+
+/** For whoever runs the consumer: `/health/live` (would a restart help?), `/health/ready` (is it at work?), `/status` and `/metrics` (Prometheus). */
+const routes = ({ sessionTimeout }: HttpServerOptions) =>
+  HttpRouter.use(Effect.fnUntraced(function*(router) {
+    const pipeline = yield* Pipeline
+    const member = yield* GroupMember
+    yield* router.add(
+      "GET",
+      "/health/live",
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const { joined, lastContact } = member.status()
+        const live = !joined || now - lastContact < Duration.toMillis(sessionTimeout)
+        return health(live, {
+          status: live ? "live" : "no word from the group's coordinator",
+          last_contact: formatTimestamp(lastContact)
+        })
+      })
+    )
+    yield* router.add(
+      "GET",
+      "/health/ready",
+      Effect.suspend(() => {
+        const { joined, phase } = member.status()
+        return health(joined, {
+          status: phase,
+          partitions: pipeline.status().partitions.map(({ partition }) => partition)
+        })
+      })
+    )
+    yield* router.add(
+      "GET",
+      "/status",
+      Effect.suspend(() => health(true, { ...member.status(), ...pipeline.status() }))
+    )
+    yield* router.add(
+      "GET",
+      "/metrics",
+      Effect.map(
+        Effect.suspend(() => renderMetrics(pipeline.status())),
+        (text) => HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4; charset=utf-8" })
+      )
+    )
+  }))
+
+const announce = Layer.effectDiscard(Effect.gen(function*() {
+  const { address } = yield* HttpServer.HttpServer
+  yield* Effect.logInfo("Listening", { address: HttpServer.formatAddress(address) })
+}))
+
+export const layer = (options: HttpServerOptions) =>
+  Layer.merge(HttpRouter.serve(routes(options), { disableLogger: true, disableListenLog: true }), announce).pipe(
+    Layer.provide(NodeHttpServer.layer(createServer, { host: options.host, port: options.port })),
+    Layer.catchTag(
+      "ServeError",
+      (error) =>
+        Layer.effectDiscard(new CannotListen({ host: options.host, port: options.port, detail: String(error.cause) }))
+    )
+  )

@@ -1,0 +1,115 @@
+/**
+ * One lane for each key that has work: its tasks in order, at most one of them taken at a time. Lanes with a task to take are served in turns,
+ * first among the groups that they belong to, then within the group, so that one zone with a long queue does not hold up the others.
+ *
+ * Plain and synchronous. A task is `take`n, and then either given back to the front of its lane (`putBack`) or finished (`release`), which lets
+ * the lane's next one go.
+ */
+export class Lanes<Task> {
+  readonly #lanes = new Map<string, Lane<Task>>()
+  readonly #readyByGroup = new Map<string, Array<Lane<Task>>>()
+  #size = 0
+
+  /** Tasks that are queued, not counting those taken. */
+  get size(): number {
+    return this.#size
+  }
+
+  add(group: string, key: string, task: Task): void {
+    let lane = this.#lanes.get(key)
+    if (lane === undefined) {
+      lane = { key, group, tasks: [], taken: false, held: false }
+      this.#lanes.set(key, lane)
+    }
+    lane.tasks.push(task)
+    this.#size += 1
+    if (lane.tasks.length === 1) this.#makeReady(lane)
+  }
+
+  /** The next task to work on, or `undefined` where every lane is empty, taken or held. */
+  take(): Task | undefined {
+    for (const [group, ready] of this.#readyByGroup) {
+      const lane = ready.shift()
+      // To the end of the turns, or out of them.
+      this.#readyByGroup.delete(group)
+      if (ready.length > 0) this.#readyByGroup.set(group, ready)
+      if (lane === undefined) continue
+      const task = lane.tasks.shift()
+      if (task === undefined) continue
+      lane.taken = true
+      this.#size -= 1
+      return task
+    }
+    return undefined
+  }
+
+  /** Gives a taken task back to the front of its lane, which is then held until `resume`. */
+  putBack(key: string, task: Task): void {
+    const lane = this.#lanes.get(key)
+    if (lane === undefined) return
+    lane.tasks.unshift(task)
+    this.#size += 1
+    lane.taken = false
+    lane.held = true
+  }
+
+  /** Lets a held lane go on. */
+  resume(key: string): void {
+    const lane = this.#lanes.get(key)
+    if (lane === undefined || !lane.held) return
+    lane.held = false
+    this.#makeReady(lane)
+  }
+
+  /** The taken task is finished: the lane's next one may be taken. */
+  release(key: string): void {
+    const lane = this.#lanes.get(key)
+    if (lane === undefined) return
+    lane.taken = false
+    this.#makeReady(lane)
+  }
+
+  /** Drops every queued task that fits. Taken ones are their takers' business. */
+  drop(fits: (task: Task) => boolean): void {
+    for (const lane of this.#lanes.values()) {
+      const kept = lane.tasks.filter((task) => !fits(task))
+      this.#size -= lane.tasks.length - kept.length
+      lane.tasks = kept
+      if (kept.length === 0) {
+        this.#unready(lane)
+        lane.held = false
+        this.#forgetIfIdle(lane)
+      }
+    }
+  }
+
+  #makeReady(lane: Lane<Task>): void {
+    if (lane.taken || lane.held) return
+    if (lane.tasks.length === 0) {
+      this.#forgetIfIdle(lane)
+      return
+    }
+    const ready = this.#readyByGroup.get(lane.group)
+    if (ready === undefined) this.#readyByGroup.set(lane.group, [lane])
+    else ready.push(lane)
+  }
+
+  #unready(lane: Lane<Task>): void {
+    const ready = this.#readyByGroup.get(lane.group)?.filter((other) => other !== lane)
+    if (ready === undefined) return
+    if (ready.length === 0) this.#readyByGroup.delete(lane.group)
+    else this.#readyByGroup.set(lane.group, ready)
+  }
+
+  #forgetIfIdle(lane: Lane<Task>): void {
+    if (!lane.taken && lane.tasks.length === 0) this.#lanes.delete(lane.key)
+  }
+}
+
+interface Lane<Task> {
+  readonly key: string
+  readonly group: string
+  tasks: Array<Task>
+  taken: boolean
+  held: boolean
+}

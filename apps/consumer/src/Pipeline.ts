@@ -1,0 +1,264 @@
+import { readRequest } from "@origin-regions/domain/RequestReader"
+import type { Assignment, ConsumerHandler, RecordBatch, Subscription } from "@origin-regions/kafka/KafkaConsumer"
+import { Cause, Clock, Context, Deferred, Duration, Effect, Exit, FiberSet, Latch, Layer, Schedule } from "effect"
+import { Attempt, type AttemptResult } from "./Attempt.ts"
+import { Delivery, type Membership, type SettledTask } from "./Delivery.ts"
+import { Lanes } from "./Lanes.ts"
+import { PartitionProgress } from "./Progress.ts"
+import { laneOf, type OwnedPartition, sizeOf, type Task } from "./Task.ts"
+
+export interface PipelineOptions {
+  readonly requestsTopic: string
+  /** Calls to the API at a time. */
+  readonly concurrency: number
+}
+
+/** What the pipeline is doing right now. */
+export interface PipelineStatus {
+  readonly inFlight: number
+  readonly queued: number
+  readonly waiting: number
+  readonly unpublished: number
+  readonly partitions: ReadonlyArray<PartitionStatus>
+}
+
+export interface PartitionStatus {
+  readonly partition: number
+  /** The first offset without an outcome. */
+  readonly head: number
+  /** The next offset to be read. */
+  readonly position: number
+  readonly undone: number
+  readonly paused: boolean
+}
+
+/** Records of a partition that are kept until they are settled: beyond either limit its reading pauses, below half of it it goes on. */
+const MAX_UNDONE = 2_000
+const MAX_KEPT_BYTES = 4 * 1024 * 1024
+/** Outcomes that are published together. */
+const MAX_DELIVERY = 1_000
+const COMMIT_SPACING = Duration.seconds(5)
+
+const isFull = ({ keptBytes, progress }: OwnedPartition) => progress.undone >= MAX_UNDONE || keptBytes >= MAX_KEPT_BYTES
+
+/**
+ * The way of every request: received, queued in its address's lane, attempted, settled, published, committed.
+ *
+ * A synchronous state machine on one thread; Effect runs the calls and the deliveries. A lane stays taken until its request's outcome is committed,
+ * so that a crash can leave at most one request of an address in doubt.
+ */
+export class Pipeline extends Context.Service<Pipeline, {
+  /** What the group's member is to be told; `assigned` says to whom pauses and commits go from then on. */
+  readonly assigned: (subscription: Subscription, assignment: Assignment) => void
+  readonly handler: Omit<ConsumerHandler, "assigned">
+  readonly status: () => PipelineStatus
+  /** Dies of a fault in the pipeline itself. Never succeeds. */
+  readonly failure: Effect.Effect<never>
+}>()("@origin-regions/consumer/Pipeline") {
+  static readonly layer = (options: PipelineOptions) => Layer.effect(Pipeline, make(options))
+}
+
+const make = Effect.fnUntraced(function*(options: PipelineOptions) {
+  const attempt = yield* Attempt
+  const delivery = yield* Delivery
+  const clock = yield* Clock.Clock
+  const fork = yield* FiberSet.makeRuntime<never>()
+  const failed = yield* Deferred.make<never>()
+
+  const owned = new Map<number, OwnedPartition>()
+  const lanes = new Lanes<Task>()
+  const outbox: Array<SettledTask> = []
+  const outboxFilled = yield* Latch.make(false)
+  const idleListeners = new Set<() => void>()
+  let membership: Membership | undefined
+  let dispatching = false
+  let inFlight = 0
+  let waiting = 0
+  let delivering = 0
+
+  const isIdle = () => inFlight === 0 && outbox.length === 0 && delivering === 0
+
+  const notifyIdle = () => {
+    if (!isIdle()) return
+    for (const listener of idleListeners) listener()
+    idleListeners.clear()
+  }
+
+  const lose = (owner: OwnedPartition) => {
+    owner.lost = true
+    owned.delete(owner.partition)
+    lanes.drop((task) => task.owner === owner)
+  }
+
+  const own = (partition: number, progress: PartitionProgress) => {
+    if (!progress.intact) {
+      void fork(
+        Effect.logWarning(
+          `The group's metadata of partition ${partition} is not ours or damaged: what was done beyond its offset is done again`
+        )
+      )
+    }
+    owned.set(partition, { partition, progress, keptBytes: 0, paused: false, lost: false })
+  }
+
+  const assigned = (subscription: Subscription, { epoch, heads }: Assignment) => {
+    membership = { subscription, epoch }
+    for (const owner of owned.values()) {
+      const head = heads.get(owner.partition)
+      // Kept only where nobody else has worked on it in between.
+      if (head === undefined || !owner.progress.isAt(head)) lose(owner)
+    }
+    for (const [partition, head] of heads) {
+      const owner = owned.get(partition)
+      if (owner === undefined) own(partition, new PartitionProgress(head))
+      else if (owner.paused) subscription.pause(partition)
+    }
+    dispatching = true
+    pump()
+  }
+
+  const pause = (owner: OwnedPartition) => {
+    owner.paused = true
+    membership?.subscription.pause(owner.partition)
+  }
+
+  const resumeIfRoom = (owner: OwnedPartition) => {
+    const { keptBytes, progress } = owner
+    if (!owner.paused || owner.lost || !progress.hasRoomFor(progress.position)) return
+    if (progress.undone > MAX_UNDONE / 2 || keptBytes > MAX_KEPT_BYTES / 2) return
+    owner.paused = false
+    membership?.subscription.resume(owner.partition)
+  }
+
+  const received = ({ fetchedOffset, nextOffset, partition, records }: RecordBatch): number | undefined => {
+    const owner = owned.get(partition)
+    if (owner === undefined || !dispatching) return fetchedOffset
+    const { progress } = owner
+    if (fetchedOffset > progress.position) return progress.position
+    for (const record of records) {
+      if (record.offset < progress.position) continue
+      if (isFull(owner) || !progress.hasRoomFor(record.offset)) {
+        pause(owner)
+        pump()
+        return record.offset
+      }
+      if (!progress.receive(record.offset)) continue
+      const request = readRequest(record)
+      const task: Task = { owner, record, request, attempts: 0, failures: 0, firstTriedAt: undefined }
+      owner.keptBytes += sizeOf(record)
+      lanes.add(request.zoneId ?? "", laneOf(task), task)
+    }
+    progress.advance(nextOffset)
+    pump()
+    return undefined
+  }
+
+  const skipped = (partition: number, offset: number) => {
+    const owner = owned.get(partition)
+    if (owner === undefined || offset <= owner.progress.position) return
+    void fork(Effect.logError(
+      `Kafka has deleted requests before they were read: offsets ${owner.progress.position} to ${
+        offset - 1
+      } of partition ${partition} are lost. Raise the retention of ${options.requestsTopic}`
+    ))
+    owner.progress.advance(offset)
+  }
+
+  const pump = () => {
+    while (dispatching && inFlight < options.concurrency) {
+      const task = lanes.take()
+      if (task === undefined) return
+      inFlight += 1
+      fork(attempt.make(task)).addObserver((exit) => attempted(task, exit))
+    }
+  }
+
+  const attempted = (task: Task, exit: Exit.Exit<AttemptResult>) => {
+    inFlight -= 1
+    if (Exit.isFailure(exit)) {
+      // Nothing here can fail: a defect ends the process, an interruption is the process ending.
+      if (!Cause.hasInterruptsOnly(exit.cause)) Deferred.doneUnsafe(failed, Exit.failCause(exit.cause))
+      return
+    }
+    if (task.owner.lost) lanes.release(laneOf(task))
+    else if (exit.value._tag === "Settled") {
+      outbox.push({ task, settlement: exit.value.settlement, settledAt: clock.currentTimeMillisUnsafe() })
+      outboxFilled.openUnsafe()
+    } else waitFor(task, exit.value)
+    pump()
+    notifyIdle()
+  }
+
+  const waitFor = (task: Task, { delay, error }: Extract<AttemptResult, { _tag: "Waiting" }>) => {
+    const lane = laneOf(task)
+    lanes.putBack(lane, task)
+    waiting += 1
+    void fork(
+      Effect.logWarning(`${lane} waits ${Duration.format(delay)}: ${error.message}`).pipe(
+        Effect.andThen(Effect.sleep(delay)),
+        Effect.andThen(Effect.sync(() => {
+          waiting -= 1
+          lanes.resume(lane)
+          pump()
+        }))
+      )
+    )
+  }
+
+  /** Publishes what has been settled, one delivery at a time: what is settled meanwhile goes together in the next. */
+  const deliverNext = Effect.gen(function*() {
+    yield* outboxFilled.await
+    const settled = outbox.splice(0, MAX_DELIVERY)
+    if (outbox.length === 0) outboxFilled.closeUnsafe()
+    if (settled.length === 0 || membership === undefined) return
+    delivering = settled.length
+    yield* delivery.deliver(settled, membership)
+    delivering = 0
+    for (const { task } of settled) {
+      task.owner.keptBytes -= sizeOf(task.record)
+      resumeIfRoom(task.owner)
+      lanes.release(laneOf(task))
+    }
+    pump()
+    notifyIdle()
+  })
+
+  const commitMoved = Effect.suspend(() => {
+    const moved = [...owned.values()].filter(({ progress }) => !progress.isCommitted)
+    return membership === undefined || !dispatching ? Effect.void : delivery.commit(moved, membership)
+  })
+
+  const drain = Effect.andThen(
+    Effect.sync(() => {
+      dispatching = false
+    }),
+    Effect.callback<void>((resume) => {
+      const listener = () => resume(Effect.void)
+      if (isIdle()) return listener()
+      idleListeners.add(listener)
+      return Effect.sync(() => idleListeners.delete(listener))
+    })
+  )
+
+  yield* Effect.forkScoped(Effect.forever(deliverNext))
+  yield* Effect.forkScoped(Effect.repeat(commitMoved, Schedule.spaced(COMMIT_SPACING)))
+
+  return Pipeline.of({
+    assigned,
+    handler: { received, skipped, drain },
+    status: () => ({
+      inFlight,
+      waiting,
+      queued: lanes.size - waiting,
+      unpublished: outbox.length + delivering,
+      partitions: [...owned.values()].map(({ partition, paused, progress }) => ({
+        partition,
+        head: progress.head,
+        position: progress.position,
+        undone: progress.undone,
+        paused
+      }))
+    }),
+    failure: Deferred.await(failed)
+  })
+})

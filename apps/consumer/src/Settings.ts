@@ -1,0 +1,124 @@
+import { type ApiSettings, readApiSettings } from "@origin-regions/api-client/ApiSettings"
+import { describeProblems, type SettingProblem } from "@origin-regions/domain/SettingProblem"
+import { type Environment, SettingReader } from "@origin-regions/domain/SettingReader"
+import { topicNames } from "@origin-regions/domain/TopicNames"
+import { type KafkaSettings, readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
+import { Data, Duration, Result, Runtime } from "effect"
+
+/** One or more settings are unset or wrong; the message names all of them. */
+export class SettingsError
+  extends Data.TaggedError("SettingsError")<{ readonly problems: ReadonlyArray<SettingProblem> }>
+{
+  override readonly [Runtime.errorExitCode] = 2
+  override get message(): string {
+    return describeProblems(this.problems)
+  }
+}
+
+const logFormats = ["json", "pretty", "logfmt"] as const
+const logLevels = ["Trace", "Debug", "Info", "Warn", "Error", "Fatal"] as const
+
+/** Everything that the consumer can be told by its environment. */
+export interface Settings {
+  readonly kafka: KafkaSettings
+  readonly api: ApiSettings["Service"]
+  readonly groupId: string
+  readonly requestsTopic: string
+  readonly outcomesTopic: string
+  readonly deadLettersTopic: string
+  readonly concurrency: number
+  readonly requestDeadline: Duration.Duration
+  readonly sessionTimeout: Duration.Duration
+  readonly rebalanceTimeout: Duration.Duration
+  readonly drainTimeout: Duration.Duration
+  readonly httpHost: string
+  readonly httpPort: number
+  readonly logFormat: (typeof logFormats)[number]
+  readonly logLevel: (typeof logLevels)[number]
+}
+
+const TOPIC = "a Kafka topic name: letters, digits, dots, underscores and hyphens"
+const TOPIC_PATTERN = /^[A-Za-z0-9._-]{1,249}$/
+
+/** Reads every setting before it reports any problem; those between two settings included. */
+export const readSettings = (environment: Environment): Result.Result<Settings, ReadonlyArray<SettingProblem>> => {
+  const reader = new SettingReader(environment)
+  const kafka = readKafkaSettings(environment)
+  const api = readApiSettings(environment)
+  const topic = (setting: string, name: string): string =>
+    reader.text(setting, TOPIC, { default: name, pattern: TOPIC_PATTERN })
+  const own = {
+    groupId: reader.text("KAFKA_GROUP_ID", "a consumer group's name", {
+      default: "origin-regions",
+      pattern: /^\S{1,255}$/
+    }),
+    requestsTopic: topic("REQUESTS_TOPIC", topicNames.requests),
+    outcomesTopic: topic("OUTCOMES_TOPIC", topicNames.outcomes),
+    deadLettersTopic: topic("DEAD_LETTERS_TOPIC", topicNames.deadLetters),
+    concurrency: reader.integer("CONCURRENCY", { minimum: 1, maximum: 4096 }, { default: 64 }),
+    requestDeadline: reader.duration("REQUEST_DEADLINE", { default: Duration.hours(24) }),
+    sessionTimeout: reader.duration("KAFKA_SESSION_TIMEOUT", { default: Duration.seconds(45) }),
+    rebalanceTimeout: reader.duration("KAFKA_REBALANCE_TIMEOUT", { default: Duration.seconds(60) }),
+    drainTimeout: reader.duration("DRAIN_TIMEOUT", { default: Duration.seconds(30) }),
+    httpHost: reader.text("HTTP_HOST", "a host name or an IP address to listen on", {
+      default: "127.0.0.1",
+      pattern: /^[0-9A-Za-z:._-]+$/
+    }),
+    httpPort: reader.integer("HTTP_PORT", { minimum: 0, maximum: 65_535 }, { default: 8788 }),
+    logFormat: reader.oneOf("LOG_FORMAT", logFormats, { default: "json" }) ?? "json",
+    logLevel: reader.oneOf("LOG_LEVEL", logLevels, { default: "Info" }) ?? "Info"
+  }
+  checkTimeouts(reader, own, Result.isSuccess(api) ? api.success.timeout : undefined)
+  checkTopics(reader, own)
+  return Result.flatMap(
+    reader.result(own, problemsOf(kafka), problemsOf(api)),
+    // Both have succeeded where there is no problem.
+    (settled) =>
+      Result.all({ kafka, api }).pipe(
+        Result.map(({ api, kafka }) => ({ ...settled, kafka, api: { ...api, connections: own.concurrency } }))
+      )
+  )
+}
+
+const problemsOf = <A>(read: Result.Result<A, ReadonlyArray<SettingProblem>>): ReadonlyArray<SettingProblem> =>
+  Result.isFailure(read) ? read.failure : []
+
+type Timeouts = Pick<Settings, "sessionTimeout" | "rebalanceTimeout" | "drainTimeout">
+
+/** A call must end within a drain, a drain within a rebalance, and several heartbeats must fit into a session. */
+const checkTimeouts = (
+  reader: SettingReader,
+  { drainTimeout, rebalanceTimeout, sessionTimeout }: Timeouts,
+  apiTimeout: Duration.Duration | undefined
+): void => {
+  if (!Duration.isLessThan(drainTimeout, rebalanceTimeout)) {
+    reader.problem(
+      "DRAIN_TIMEOUT",
+      `less than KAFKA_REBALANCE_TIMEOUT (${Duration.format(rebalanceTimeout)})`,
+      Duration.format(drainTimeout)
+    )
+  }
+  if (apiTimeout !== undefined && !Duration.isLessThan(apiTimeout, drainTimeout)) {
+    reader.problem(
+      "API_TIMEOUT",
+      `less than DRAIN_TIMEOUT (${Duration.format(drainTimeout)})`,
+      Duration.format(apiTimeout)
+    )
+  }
+  if (Duration.isLessThan(sessionTimeout, Duration.seconds(10))) {
+    reader.problem(
+      "KAFKA_SESSION_TIMEOUT",
+      "at least 10 seconds, as a heartbeat is sent every 3",
+      Duration.format(sessionTimeout)
+    )
+  }
+}
+
+const checkTopics = (
+  reader: SettingReader,
+  topics: Pick<Settings, "requestsTopic" | "outcomesTopic" | "deadLettersTopic">
+): void => {
+  if (topics.requestsTopic === topics.outcomesTopic || topics.requestsTopic === topics.deadLettersTopic) {
+    reader.problem("REQUESTS_TOPIC", "a topic of its own: the consumer would read what it writes", topics.requestsTopic)
+  }
+}

@@ -1,0 +1,34 @@
+import { mappingKey } from "@origin-regions/domain/MappingKey"
+import type { ReadRequest } from "@origin-regions/domain/RequestReader"
+import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
+import type { PartitionProgress } from "./Progress.ts"
+
+/** A partition that this process owns. `lost` from the moment it does not any more: nothing of it may be published or committed then. */
+export interface OwnedPartition {
+  readonly partition: number
+  readonly progress: PartitionProgress
+  /** Bytes of its records that are being kept. */
+  keptBytes: number
+  paused: boolean
+  lost: boolean
+}
+
+/** A request record on its way from being read to being settled: the one place where its state is kept. */
+export interface Task {
+  readonly owner: OwnedPartition
+  readonly record: SourceRecord
+  readonly request: ReadRequest
+  /** Calls made so far that may have changed something. */
+  attempts: number
+  /** Calls made so far that failed in a way that another one may mend; for the back-off. */
+  failures: number
+  /** When it was first tried, in milliseconds since 1970. */
+  firstTriedAt: number | undefined
+}
+
+/** The lane that a request waits in: its address, or a lane of its own where that could not be read. */
+export const laneOf = ({ record, request: { originIp, zoneId } }: Task): string =>
+  zoneId !== null && originIp !== null ? mappingKey(zoneId, originIp) : `${record.partition}@${record.offset}`
+
+export const sizeOf = ({ headers, key, value }: SourceRecord): number =>
+  headers.reduce((size, header) => size + (header.value?.length ?? 0), 0) + (key?.length ?? 0) + (value?.length ?? 0)

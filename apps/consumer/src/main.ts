@@ -1,0 +1,57 @@
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { ApiSettings } from "@origin-regions/api-client/ApiSettings"
+import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
+import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
+import { KafkaConsumer } from "@origin-regions/kafka/KafkaConsumer"
+import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
+import { Cause, Console, Effect, Exit, Layer, Logger, References, Result, Runtime } from "effect"
+import { FetchHttpClient } from "effect/http"
+import { Attempt } from "./Attempt.ts"
+import { layerAtLeastOnce } from "./Delivery/AtLeastOnce.ts"
+import { GroupMember } from "./GroupMember.ts"
+import * as HttpServer from "./HttpServer.ts"
+import { Pipeline } from "./Pipeline.ts"
+import { readSettings, type Settings, SettingsError } from "./Settings.ts"
+
+const loggers = { json: Logger.consoleJson, pretty: Logger.consolePretty(), logfmt: Logger.consoleLogFmt } as const
+
+const logging = ({ logFormat, logLevel }: Settings) =>
+  Layer.merge(Logger.layer([loggers[logFormat]]), Layer.succeed(References.MinimumLogLevel, logLevel))
+
+const application = (settings: Settings) => {
+  const kafka = Layer.mergeAll(
+    KafkaProducer.layer(settings.kafka),
+    KafkaConsumer.layerNoDeps(settings.kafka).pipe(Layer.provideMerge(KafkaAdmin.layer(settings.kafka)))
+  )
+  const api = OriginRegionsApi.layerNoDeps.pipe(Layer.provide(Layer.succeed(ApiSettings, settings.api)))
+  const pipeline = Pipeline.layer(settings).pipe(
+    Layer.provide([Attempt.layer(settings).pipe(Layer.provide(api)), layerAtLeastOnce(settings)])
+  )
+  return HttpServer.layer({ host: settings.httpHost, port: settings.httpPort, sessionTimeout: settings.sessionTimeout })
+    .pipe(
+      Layer.provideMerge(GroupMember.layer(settings)),
+      Layer.provide(pipeline),
+      Layer.provide(kafka),
+      Layer.provide(FetchHttpClient.layer)
+    )
+}
+
+const main = Effect.gen(function*() {
+  const settings = readSettings(process.env)
+  if (Result.isFailure(settings)) return yield* new SettingsError({ problems: settings.failure })
+  return yield* Effect.flatMap(GroupMember, ({ failure }) => failure).pipe(
+    Effect.provide(application(settings.success)),
+    Effect.tapDefect((defect) => Effect.logFatal("Crashed", defect)),
+    Effect.provide(logging(settings.success))
+  )
+})
+
+main.pipe(
+  // Whatever can be expected to keep it from running is a message for the person who runs it.
+  Effect.tapError((error) => Console.error(error.message)),
+  NodeRuntime.runMain({
+    disableErrorReporting: true,
+    teardown: (exit, onExit) =>
+      Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? onExit(0) : Runtime.defaultTeardown(exit, onExit)
+  })
+)
