@@ -24,7 +24,7 @@ const ssl = (tls: NonNullable<KafkaSettings["tls"]>): NonNullable<KafkaConfig["s
 })
 
 /** What kafkajs logs louder than it is: parts of an ordinary rebalance, and answers whose errors their callers get anyway. */
-const ordinary = /^Response |re-joining|rebalancing|^(Pausing|Resuming) fetching/i
+const ordinary = /^Response |^Limiting retries |re-joining|rebalancing|^(Pausing|Resuming) fetching/i
 
 const levelOf = ({ label, log }: LogEntry): LogLevel.Severity => {
   if (ordinary.test(log.message)) return "Debug"
