@@ -17,7 +17,7 @@ export interface HttpRequest {
   readonly body: string | null
 }
 
-export interface HttpTransport {
+interface HttpTransport {
   /** Sends a request once and reads its answer. Interruption aborts it. */
   readonly send: <A>(
     request: HttpRequest,
