@@ -56,7 +56,7 @@ export class ApiServer extends Context.Service<ApiServer, {
       const server = createServer({ requireHostHeader: false }, (request, response) => {
         // Refused as RFC 9112 (3.2) says; Node would do it with an empty body.
         if (request.headers.host === undefined && request.httpVersion === "1.1") {
-          response.writeHead(400, { "content-type": "application/json", connection: "close" }).end(unreadable)
+          response.writeHead(400, unreadableHeaders).end(unreadable)
         } else {
           handle(request, response)
         }
@@ -121,6 +121,12 @@ const statusOfParserError: Readonly<Record<string, number>> = {
 
 const unreadable = JSON.stringify(failureEnvelope(["invalid_headers"]))
 
+const unreadableHeaders = {
+  "content-type": "application/json",
+  "content-length": Buffer.byteLength(unreadable),
+  connection: "close"
+}
+
 /** Answers what is no HTTP request, on the bare socket, with the envelope all the same. */
 const answerUnreadable = (error: NodeJS.ErrnoException, socket: Duplex): void => {
   if (!socket.writable || error.code === "ECONNRESET") {
@@ -128,14 +134,6 @@ const answerUnreadable = (error: NodeJS.ErrnoException, socket: Duplex): void =>
     return
   }
   const status = statusOfParserError[error.code ?? ""] ?? 400
-  socket.end(
-    [
-      `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-      "content-type: application/json",
-      `content-length: ${Buffer.byteLength(unreadable)}`,
-      "connection: close",
-      "",
-      unreadable
-    ].join("\r\n")
-  )
+  const headers = Object.entries(unreadableHeaders).map(([name, value]) => `${name}: ${value}`)
+  socket.end([`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...headers, "", unreadable].join("\r\n"))
 }

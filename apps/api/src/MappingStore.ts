@@ -18,7 +18,7 @@ export class CannotOpen extends Schema.TaggedClass<CannotOpen>()("CannotOpen", {
   problem: Schema.String
 }) {
   get message() {
-    return `The database ${this.database} can't be used (${this.problem}): set API_DATABASE to a file that this user may write.`
+    return `The database ${this.database} can't be opened: ${this.problem}. Set API_DATABASE to a file that can be created or written.`
   }
 }
 

@@ -1,0 +1,499 @@
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { assert, describe, it, layer } from "@effect/vitest"
+import { type ApiErrorName, apiErrors } from "@origin-regions/domain/ApiError"
+import { canonicalize } from "@origin-regions/domain/OriginIp"
+import { parseTimestamp } from "@origin-regions/domain/Timestamp"
+import { ZoneId } from "@origin-regions/domain/ZoneId"
+import { Effect, Layer, Logger, Redacted, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { mkdtempSync, rmSync } from "node:fs"
+import { type IncomingHttpHeaders, request as startRequest } from "node:http"
+import { connect } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { ApiServer } from "./ApiServer.ts"
+import { Authentication } from "./Authentication.ts"
+import { AllEntries, OneEntry, Regions } from "./Generation1.ts"
+import { MappingStore, ZONE_LIMIT } from "./MappingStore.ts"
+import * as Sqlite from "./MappingStore/Sqlite.ts"
+import { openApiGeneration1 } from "./OpenApiDocument.ts"
+import { OriginRegions } from "./OriginRegions.ts"
+import { Settings } from "./Settings.ts"
+import { supportedRegions } from "./SupportedRegions.ts"
+
+const settings = (database: string) =>
+  Layer.succeed(Settings, {
+    host: "127.0.0.1",
+    port: 0,
+    database,
+    tokens: [Redacted.make("t0ken")],
+    keys: [{ email: "a@example.com", key: Redacted.make("k3y") }],
+    logFormat: "json",
+    logLevel: "Info"
+  })
+
+/** The real thing on a file of its own. */
+const onFile = Layer.unwrap(
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => mkdtempSync(join(tmpdir(), "api-server-"))),
+      (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
+    ),
+    (directory) => Layer.provideMerge(ApiServer.layer, settings(join(directory, "api.sqlite")))
+  )
+).pipe(Layer.provide(Logger.layer([])))
+
+interface Answer {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly text: string
+  readonly body: unknown
+}
+
+interface Call {
+  readonly method?: string
+  readonly path: string
+  readonly headers?: Readonly<Partial<Record<string, string>>>
+  readonly body?: unknown
+  /** Sent as it is. */
+  readonly raw?: string
+}
+
+const bearer = { authorization: "Bearer t0ken" }
+
+// Not `fetch`: it rewrites paths before it sends them.
+const call = ({ body, headers = bearer, method = "GET", path, raw }: Call) =>
+  Effect.flatMap(ApiServer, ({ address }) =>
+    Effect.callback<Answer>((resume) => {
+      const { hostname, port } = new URL(address)
+      const payload = raw ?? (body === undefined ? undefined : JSON.stringify(body))
+      const framing = payload === undefined || headers["transfer-encoding"] !== undefined
+        ? {}
+        : { "content-length": Buffer.byteLength(payload) }
+      const options = { hostname, port, method, path, headers: { ...headers, ...framing }, agent: false }
+      const request = startRequest(options, (response) => {
+        const chunks: Array<Buffer> = []
+        response.on("data", (chunk: Buffer) => chunks.push(chunk))
+        response.on("end", () => {
+          const text = Buffer.concat(chunks).toString()
+          const json = text !== "" && response.headers["content-type"] === "application/json"
+          resume(Effect.succeed({
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            text,
+            body: json ? JSON.parse(text) : undefined
+          }))
+        })
+      })
+      request.on("error", (error) => resume(Effect.die(error)))
+      request.end(payload)
+    }))
+
+const collection = (zone: string) => `/client/v4/zones/${zone}/cache/origin_cloud_regions`
+
+let zones = 0
+/** The path of a zone that no other test uses. */
+const newZone = Effect.sync(() => collection(`zone_${++zones}`))
+
+const draft = { ip: "192.0.2.1", vendor: "aws", region: "us-east-1" }
+
+const post = (path: string, body: unknown) => call({ method: "POST", path, body })
+const patch = (path: string, body: unknown) => call({ method: "PATCH", path, body })
+
+/** The answer's result, after a check of its status, headers and every field against the schema that the documentation is made of. */
+const resultOf = <S extends Schema.Codec<{ readonly result: unknown }, unknown>>(
+  schema: S,
+  answer: Answer
+): S["Type"]["result"] => {
+  assert.strictEqual(answer.status, 200, answer.text)
+  assert.strictEqual(answer.headers["content-type"], "application/json")
+  return Schema.decodeUnknownSync(schema, { onExcessProperty: "error" })(answer.body).result
+}
+
+const assertFailure = (
+  answer: Answer,
+  names: ReadonlyArray<ApiErrorName>,
+  { chain, status }: { readonly status?: number; readonly chain?: ReadonlyArray<unknown> } = {}
+) => {
+  assert.deepStrictEqual(answer.body, {
+    success: false,
+    errors: names.map((name) => ({
+      code: apiErrors[name].code,
+      message: apiErrors[name].message,
+      ...(chain === undefined ? {} : { error_chain: chain })
+    })),
+    messages: [],
+    result: null
+  })
+  assert.strictEqual(answer.status, status ?? names.map((name) => apiErrors[name].status)[0])
+  assert.strictEqual(answer.headers["content-type"], "application/json")
+}
+
+layer(onFile, { excludeTestServices: true })("ApiServer, generation 1", (it) => {
+  it.effect("lists nothing for a zone without mappings", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(resultOf(AllEntries, yield* call({ path: yield* newZone })), {
+        id: "origin_public_cloud_region",
+        editable: true,
+        modified_on: null,
+        value: []
+      })
+    }))
+
+  it.effect("creates a mapping and answers with it, canonical and dated", () =>
+    Effect.gen(function*() {
+      const zone = yield* newZone
+      const answer = yield* post(zone, { ...draft, ip: "2001:DB8:0:0::1" })
+      const created = resultOf(OneEntry, answer)
+      assert.deepStrictEqual<unknown>(created, {
+        id: "origin_public_cloud_region",
+        editable: true,
+        modified_on: created.modified_on,
+        value: { "origin-ip": "2001:db8::1", vendor: "aws", region: "us-east-1", modified_on: created.modified_on }
+      })
+      const sentAt = Date.parse(answer.headers.date ?? "")
+      assert.isAtMost(Math.floor((parseTimestamp(created.modified_on) ?? NaN) / 1000) * 1000, sentAt)
+      assert.deepStrictEqual(resultOf(AllEntries, yield* call({ path: zone })).value, [created.value])
+    }))
+
+  it.effect("finds an address by any spelling, with colons raw or encoded", () =>
+    Effect.gen(function*() {
+      const zone = yield* newZone
+      const created = resultOf(OneEntry, yield* post(zone, { ...draft, ip: "2001:db8::1" }))
+      for (
+        const spelling of [
+          "2001:db8::1",
+          "2001%3Adb8%3a%3A1",
+          "2001:0DB8:0:0:0:0:0:1",
+          "2001:db8::0.0.0.1",
+          "2001:db8::1?x=1;y"
+        ]
+      ) {
+        assert.deepStrictEqual(resultOf(OneEntry, yield* call({ path: `${zone}/${spelling}` })), created, spelling)
+      }
+    }))
+
+  it.effect("upserts, and answers with the complete list", () =>
+    Effect.gen(function*() {
+      const zone = yield* newZone
+      yield* post(zone, { ...draft, ip: "192.0.2.2" })
+      const added = resultOf(AllEntries, yield* patch(zone, { ...draft, ip: "192.0.2.1" }))
+      assert.deepStrictEqual(added.value.map((entry) => entry["origin-ip"]), ["192.0.2.1", "192.0.2.2"])
+      const replaced = resultOf(
+        AllEntries,
+        yield* patch(zone, { ip: "192.0.2.2", vendor: "gcp", region: "us-central1" })
+      )
+      assert.deepStrictEqual<unknown>(
+        replaced.value.map(({ region, vendor }) => ({ region, vendor })),
+        [{ vendor: "aws", region: "us-east-1" }, { vendor: "gcp", region: "us-central1" }]
+      )
+      assert.strictEqual(replaced.modified_on, replaced.value[1]?.modified_on)
+    }))
+
+  it.effect("deletes and answers with what was deleted", () =>
+    Effect.gen(function*() {
+      const zone = yield* newZone
+      const created = resultOf(OneEntry, yield* post(zone, draft))
+      assert.deepStrictEqual(resultOf(OneEntry, yield* call({ method: "DELETE", path: `${zone}/192.0.2.1` })), created)
+      assertFailure(yield* call({ method: "DELETE", path: `${zone}/192.0.2.1` }), ["nothing_to_delete"])
+      assertFailure(yield* call({ path: `${zone}/192.0.2.1` }), ["not_found"])
+    }))
+
+  it.effect("tells what it supports", () =>
+    Effect.gen(function*() {
+      const answer = yield* call({ path: `${yield* newZone}/supported_regions` })
+      assert.deepStrictEqual(resultOf(Regions, answer), supportedRegions)
+    }))
+
+  it.effect("lets one of 200 concurrent creates of one address in mixed spellings win", () =>
+    Effect.gen(function*() {
+      const zone = yield* newZone
+      const spellings = ["2001:db8::1", "2001:DB8::1", "2001:db8:0:0:0:0:0:1", "2001:0db8::0001", "2001:db8::0.0.0.1"]
+      const answers = yield* Effect.forEach(
+        Array.from({ length: 200 }, (_, index) => spellings[index % spellings.length]),
+        (ip) => post(zone, { ...draft, ip }),
+        { concurrency: "unbounded" }
+      )
+      const [won, lost] = [200, 400].map((status) => answers.filter((answer) => answer.status === status))
+      assert.lengthOf(won ?? [], 1)
+      assert.lengthOf(lost ?? [], 199)
+      for (const answer of lost ?? []) assertFailure(answer, ["already_exists"])
+      assert.lengthOf(resultOf(AllEntries, yield* call({ path: zone })).value, 1)
+    }))
+
+  const refusedBodies: ReadonlyArray<readonly [string, Pick<Call, "body" | "raw">, ApiErrorName]> = [
+    ["nothing", {}, "invalid_ip"],
+    ["malformed JSON", { raw: "{\"ip\":" }, "invalid_ip"],
+    ["JSON that is no object", { raw: "\"192.0.2.1\"" }, "invalid_ip"],
+    ["null", { raw: "null" }, "invalid_ip"],
+    ["an array", { body: [draft] }, "invalid_ip"],
+    ["no address", { body: { vendor: "aws", region: "us-east-1" } }, "invalid_ip"],
+    ["an empty address", { body: { ...draft, ip: "" } }, "invalid_ip"],
+    ["an address that is no string", { body: { ...draft, ip: 1 } }, "invalid_ip"],
+    ["a NUL byte in the address", { body: { ...draft, ip: "192.0.2.1\0" } }, "invalid_ip"],
+    ["an address only in the prototype", { raw: "{\"__proto__\":{\"ip\":\"192.0.2.1\"}}" }, "invalid_ip"],
+    [
+      "the field of another generation",
+      { body: { vendor: "aws", region: "us-east-1", origin_ip: "192.0.2.1" } },
+      "invalid_ip"
+    ],
+    ["a wrong address and a wrong vendor", { body: { ip: "x", vendor: "x" } }, "invalid_ip"],
+    ["no vendor", { body: { ip: "192.0.2.1", region: "us-east-1" } }, "unsupported_region"],
+    ["an unknown vendor", { body: { ...draft, vendor: "acme" } }, "unsupported_region"],
+    ["no region", { body: { ip: "192.0.2.1", vendor: "aws" } }, "unsupported_region"],
+    ["another cloud's region", { body: { ...draft, region: "westeurope" } }, "unsupported_region"]
+  ]
+  for (const method of ["POST", "PATCH"]) {
+    it.effect.each(refusedBodies)(`refuses ${method} with %s`, ([, body, name]) =>
+      Effect.gen(function*() {
+        const zone = yield* newZone
+        assertFailure(yield* call({ method, path: zone, ...body }), [name])
+        assert.deepStrictEqual(resultOf(AllEntries, yield* call({ path: zone })).value, [])
+      }))
+
+    it.effect(`reads a ${method} of up to 1 MiB, and no more`, () =>
+      Effect.gen(function*() {
+        const zone = yield* newZone
+        const raw = JSON.stringify(draft).padEnd(1024 * 1024, " ")
+        const chunked = { ...bearer, "transfer-encoding": "chunked" }
+        assertFailure(yield* call({ method, path: zone, raw: `${raw} ` }), ["invalid_ip"], { status: 413 })
+        assertFailure(yield* call({ method, path: zone, raw: `${raw} `, headers: chunked }), ["invalid_ip"], {
+          status: 413
+        })
+        assert.deepStrictEqual(resultOf(AllEntries, yield* call({ path: zone })).value, [])
+        assert.strictEqual((yield* call({ method, path: zone, raw })).status, 200)
+      }))
+  }
+
+  it.effect.each([
+    "192.0.2",
+    "192.0.2.1%2F32",
+    "010.0.0.1",
+    "fe80::1%25eth0",
+    "%E2%82%AC",
+    "1.2.3.4;x",
+    "1.2.3.4%2500",
+    "batch2"
+  ])(
+    "refuses the address %s in the path",
+    (address) =>
+      Effect.gen(function*() {
+        const path = `${yield* newZone}/${address}`
+        assertFailure(yield* call({ path }), ["invalid_ip"])
+        assertFailure(yield* call({ method: "DELETE", path }), ["invalid_ip"])
+      })
+  )
+
+  it.effect("decodes a path once", () =>
+    Effect.gen(function*() {
+      const zone = yield* newZone
+      yield* post(zone, { ...draft, ip: "2001:db8::1" })
+      assertFailure(yield* call({ path: `${zone}/2001%253Adb8::1` }), ["invalid_ip"])
+    }))
+
+  const unrouted: ReadonlyArray<readonly [string, string]> = [
+    ["GET", "/"],
+    ["GET", "/client/v4/zones"],
+    ["GET", `${collection("zone")}/192.0.2.0/24`],
+    ["GET", `${collection("zone")}/fe80::1%eth0`],
+    ["GET", `${collection("zone")}/%`],
+    ["DELETE", `${collection("zone")}/%C0%AF`],
+    ["GET", `${collection("zone")}/..`.replace("cache", "%2e%2e")],
+    ["GET", collection("zone").toUpperCase()],
+    ["GET", collection("zone").replace("zones", "/zones")],
+    ["PUT", collection("zone")],
+    ["DELETE", collection("zone")],
+    ["OPTIONS", collection("zone")],
+    ["TRACE", collection("zone")],
+    ["PROPFIND", collection("zone")],
+    ["POST", `${collection("zone")}/192.0.2.1`],
+    ["PATCH", `${collection("zone")}/supported_regions`],
+    ["DELETE", `${collection("zone")}/supported_regions`],
+    ["GET", `${collection("zone")}/batch`],
+    ["PATCH", `${collection("zone")}/batch`],
+    ["DELETE", `${collection("zone")}/batch`],
+    ["POST", "/health"],
+    ["GET", collection("z".repeat(33))],
+    ["GET", collection("z".repeat(200))],
+    ["GET", collection("")],
+    ["GET", collection("zone%20")],
+    ["GET", collection("z.one")],
+    ["POST", collection("z%C3%B6ne")]
+  ]
+  it.effect.each(unrouted)("has no route for %s %s", ([method, path]) =>
+    Effect.gen(function*() {
+      assertFailure(yield* call({ method, path, body: draft }), ["unknown_zone", "no_route"])
+    }))
+
+  it.effect("serves every zone id of 1 to 32 characters", () =>
+    Effect.gen(function*() {
+      for (const zone of ["0", "-", "_", "z".repeat(32), "023e105f4ecef8ad9ca31a8372d0c353"]) {
+        resultOf(AllEntries, yield* call({ path: collection(zone) }))
+      }
+    }))
+
+  it.effect("answers HEAD with the headers of GET", () =>
+    Effect.gen(function*() {
+      const path = yield* newZone
+      const get = yield* call({ path })
+      const head = yield* call({ method: "HEAD", path })
+      assert.strictEqual(head.status, 200)
+      assert.strictEqual(head.headers["content-length"], String(get.text.length))
+      assert.strictEqual(head.text, "")
+      assert.strictEqual((yield* call({ method: "HEAD", path: `${path}/192.0.2.1` })).status, 404)
+      assert.strictEqual((yield* call({ method: "HEAD", path: "/nowhere" })).status, 400)
+    }))
+
+  const denied: ReadonlyArray<
+    readonly [string, Record<string, string>, ApiErrorName, { readonly chain?: ReadonlyArray<unknown> }]
+  > = [
+    ["no credential", {}, "missing_credential", {}],
+    ["a malformed header", { authorization: "Basic eA==" }, "invalid_headers", {
+      chain: [{ code: 6111, message: "Invalid format for Authorization header" }]
+    }],
+    ["an unknown token", { authorization: "Bearer other" }, "authentication_error", {}],
+    ["a wrong key", { "x-auth-email": "a@example.com", "x-auth-key": "t0ken" }, "authentication_error", {}]
+  ]
+  it.effect.each(denied)("lets nobody in with %s", ([, headers, name, details]) =>
+    Effect.gen(function*() {
+      const path = yield* newZone
+      assertFailure(yield* call({ method: "POST", path, headers, body: draft }), [name], details)
+      assertFailure(yield* call({ path: collection("z".repeat(33)), headers }), [name], details)
+      assert.deepStrictEqual(resultOf(AllEntries, yield* call({ path })).value, [])
+    }))
+
+  it.effect("lets an e-mail address in with its key", () =>
+    Effect.gen(function*() {
+      const headers = { "x-auth-email": "a@example.com", "x-auth-key": "k3y" }
+      resultOf(AllEntries, yield* call({ path: yield* newZone, headers }))
+    }))
+
+  it.effect("says to anybody that it is healthy, what it counted, and what it serves", () =>
+    Effect.gen(function*() {
+      yield* call({ path: `${yield* newZone}/192.0.2.1` })
+      const [health, metrics, openapi, docs] = yield* Effect.forEach(
+        ["/health", "/metrics", "/openapi.json", "/docs"],
+        (path) => call({ path, headers: {} })
+      )
+      assert.deepStrictEqual(health?.body, { status: "ok" })
+      assert.match(metrics?.text ?? "", /^origin_regions_api_requests_total\{operation="get",code="1142"\} [1-9]/mu)
+      assert.deepStrictEqual(openapi?.body, JSON.parse(JSON.stringify(openApiGeneration1())))
+      assert.match(docs?.text ?? "", /^<!doctype html>/u)
+      assert.isAbove(docs?.text.length ?? 0, 1_000_000, "the page has its script in itself")
+      assert.notMatch(String(docs?.headers["content-security-policy"]), /http/u)
+    }))
+})
+
+const write = (text: string) =>
+  Effect.flatMap(ApiServer, ({ address }) =>
+    Effect.callback<string>((resume) => {
+      const { hostname, port } = new URL(address)
+      const socket = connect(Number(port), hostname, () => socket.write(text))
+      let received = ""
+      socket.setEncoding("utf8").on("data", (chunk: string) => received += chunk)
+      socket.on("close", () => resume(Effect.succeed(received)))
+      socket.on("error", (error) => resume(Effect.die(error)))
+    }))
+
+layer(onFile, { excludeTestServices: true })("ApiServer, below HTTP", (it) => {
+  const head = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+  it.effect.each<readonly [string, string, number]>([
+    ["something else than HTTP", "\x16\x03\x01\x02\r\n\r\n", 400],
+    ["an unknown method", "BREW /health HTTP/1.1\r\nHost: x\r\n\r\n", 400],
+    ["no host", "GET /health HTTP/1.1\r\n\r\n", 400],
+    ["two lengths", `${head}Content-Length: 1\r\nContent-Length: 2\r\n\r\n`, 400],
+    ["a length beside chunks", `${head}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n`, 400],
+    ["headers without end", `${head}X: ${"x".repeat(20_000)}\r\n`, 431]
+  ])("answers %s with the envelope", ([, text, status]) =>
+    Effect.gen(function*() {
+      const [start = "", ...body] = (yield* write(text)).split("\r\n\r\n")
+      assert.match(start, new RegExp(`^HTTP/1.1 ${status} `, "u"))
+      assert.match(start, /^content-type: application\/json$/mu)
+      assert.deepStrictEqual(JSON.parse(body.join("")), {
+        success: false,
+        errors: [{ code: apiErrors.invalid_headers.code, message: apiErrors.invalid_headers.message }],
+        messages: [],
+        result: null
+      })
+    }))
+
+  it.effect("serves HTTP/1.0 without a host, and an expectation that it does not know", () =>
+    Effect.gen(function*() {
+      assert.match(yield* write("GET /health HTTP/1.0\r\n\r\n"), /^HTTP\/1.1 200 /u)
+      assert.match(yield* write(`${head}Expect: the unexpected\r\n\r\n`), /^HTTP\/1.1 200 /u)
+    }))
+})
+
+describe("ApiServer", () => {
+  it.effect("dates answers and mappings by one clock", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(86_400_123)
+      const answer = yield* post(yield* newZone, draft)
+      assert.strictEqual(answer.headers.date, "Fri, 02 Jan 1970 00:00:00 GMT")
+      assert.strictEqual(resultOf(OneEntry, answer).modified_on, "1970-01-02T00:00:00.123Z")
+    }).pipe(Effect.provide(onFile)))
+
+  const shared = ApiServer.layerNoDeps.pipe(
+    Layer.provide([
+      Authentication.layerNoDeps,
+      OriginRegions.layerNoDeps,
+      NodeHttpServer.layerHttpServices
+    ]),
+    Layer.provideMerge(Sqlite.layer(":memory:")),
+    Layer.provide([settings(":memory:"), Logger.layer([])])
+  )
+  it.live("refuses new addresses in a full zone, and replaces those that are there", () =>
+    Effect.gen(function*() {
+      const zone = yield* newZone
+      const first = resultOf(OneEntry, yield* post(zone, { ...draft, ip: "10.0.0.0" }))
+      const store = yield* MappingStore
+      const [stored] = yield* store.list(ZoneId.make(`zone_${zones}`))
+      assert.isDefined(stored)
+      for (let index = 1; index < ZONE_LIMIT; index++) {
+        const originIp = canonicalize(`10.0.${index >> 8}.${index & 255}`) ?? assert.fail("not an address")
+        yield* store.create({ ...stored, originIp })
+      }
+      assertFailure(yield* post(zone, draft), ["limit_reached"])
+      assertFailure(yield* patch(zone, draft), ["limit_reached"])
+      assertFailure(yield* post(zone, { ...draft, ip: "10.0.0.0" }), ["already_exists"])
+      const all = resultOf(AllEntries, yield* patch(zone, { ...draft, ip: "10.0.0.0", region: "us-west-2" }))
+      assert.lengthOf(all.value, ZONE_LIMIT)
+      assert.notDeepEqual(all.value[0], first.value)
+    }).pipe(Effect.provide(shared)))
+
+  it.live("answers 1140 while its database fails, and goes on when it works again", () =>
+    Effect.gen(function*() {
+      const zone = yield* newZone
+      const { database } = yield* Settings
+      const alter = (sql: string) =>
+        Effect.sync(() => {
+          const connection = new DatabaseSync(database)
+          connection.exec(sql)
+          connection.close()
+        })
+      yield* alter("ALTER TABLE mappings RENAME TO gone")
+      assertFailure(yield* post(zone, draft), ["internal_error"])
+      assertFailure(yield* patch(zone, draft), ["internal_error"])
+      assertFailure(yield* call({ path: zone }), ["internal_error"])
+      assertFailure(yield* call({ path: `${zone}/192.0.2.1` }), ["internal_error"])
+      assertFailure(yield* call({ method: "DELETE", path: `${zone}/192.0.2.1` }), ["internal_error"])
+      yield* alter("ALTER TABLE gone RENAME TO mappings")
+      resultOf(OneEntry, yield* post(zone, draft))
+    }).pipe(Effect.provide(onFile)))
+
+  it.live("answers 1140 to a fault that nobody thought of, and tells nothing about it", () =>
+    Effect.gen(function*() {
+      assertFailure(yield* call({ path: yield* newZone }), ["internal_error"])
+      assertFailure(yield* call({ path: yield* newZone }), ["internal_error"])
+    }).pipe(Effect.provide(
+      ApiServer.layerNoDeps.pipe(
+        Layer.provide([
+          Layer.mock(OriginRegions)({ supportedRegions, list: () => Effect.die(new Error("a bug")) }),
+          Authentication.layerNoDeps,
+          NodeHttpServer.layerHttpServices
+        ]),
+        Layer.provide([settings(":memory:"), Logger.layer([])])
+      )
+    )))
+})

@@ -1,0 +1,111 @@
+import { assert, describe, it } from "@effect/vitest"
+import { canonicalize } from "@origin-regions/domain/OriginIp"
+import { Vendor } from "@origin-regions/domain/Vendor"
+import { ZoneId } from "@origin-regions/domain/ZoneId"
+import { Effect, Layer } from "effect"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { MappingStore, type StoredMapping } from "../MappingStore.ts"
+import { mappingStoreContract } from "./MappingStoreContract.ts"
+import * as Sqlite from "./Sqlite.ts"
+
+mappingStoreContract("SQLite", Layer.fresh(Sqlite.layer(":memory:")))
+
+const temporaryDirectory = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "mapping-store-"))),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+)
+
+const zone = ZoneId.make("zone")
+const originIp = canonicalize("192.0.2.1") ?? assert.fail("not an address")
+const mapping: StoredMapping = {
+  zoneId: zone,
+  originIp,
+  vendor: Vendor.make("aws"),
+  region: "us-east-1",
+  modifiedAt: 1
+}
+
+/** Runs with a store of its own on the file, closed afterwards. */
+const withStore = <A, E>(file: string, use: (store: MappingStore["Service"]) => Effect.Effect<A, E>) =>
+  Effect.flatMap(MappingStore, use).pipe(Effect.provide(Layer.fresh(Sqlite.layer(file))))
+
+/** Looks at the file with a connection of the test's own. */
+const inspect = <A>(file: string, look: (connection: DatabaseSync) => A) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => new DatabaseSync(file)),
+    (connection) => Effect.sync(() => look(connection)),
+    (connection) => Effect.sync(() => connection.close())
+  )
+
+describe("Sqlite", () => {
+  it.effect("creates the file and its directory, and finds the mappings again", () =>
+    Effect.gen(function*() {
+      const file = join(yield* temporaryDirectory, "deep/er/api.sqlite")
+      assert.strictEqual(yield* withStore(file, (store) => store.create(mapping)), "created")
+      assert.deepStrictEqual(yield* withStore(file, (store) => store.list(zone)), [mapping])
+      assert.strictEqual(yield* withStore(file, (store) => store.create(mapping)), "exists")
+    }))
+
+  it.effect("writes ahead and keeps the version of its schema", () =>
+    Effect.gen(function*() {
+      const file = join(yield* temporaryDirectory, "api.sqlite")
+      yield* withStore(file, (store) => store.create(mapping))
+      yield* inspect(file, (connection) => {
+        assert.deepStrictEqual({ ...connection.prepare("PRAGMA journal_mode").get() }, { journal_mode: "wal" })
+        assert.deepStrictEqual({ ...connection.prepare("PRAGMA user_version").get() }, { user_version: 1 })
+      })
+    }))
+
+  it.effect("shares a file with another connection, one create winning", () =>
+    Effect.gen(function*() {
+      const file = join(yield* temporaryDirectory, "api.sqlite")
+      const first = yield* Layer.build(Layer.fresh(Sqlite.layer(file)))
+      const second = yield* Layer.build(Layer.fresh(Sqlite.layer(file)))
+      const create = MappingStore.use((store) => store.create(mapping))
+      assert.strictEqual(yield* Effect.provideContext(create, first), "created")
+      assert.strictEqual(yield* Effect.provideContext(create, second), "exists")
+    }))
+
+  it.effect("reports a statement that fails, and works again when it can", () =>
+    Effect.gen(function*() {
+      const file = join(yield* temporaryDirectory, "api.sqlite")
+      yield* withStore(file, (store) =>
+        Effect.gen(function*() {
+          yield* inspect(file, (connection) => connection.exec("ALTER TABLE mappings RENAME TO gone"))
+          const error = yield* Effect.flip(store.create(mapping))
+          assert.strictEqual(error.reason._tag, "StatementFailed")
+          assert.include(error.message, "mappings")
+          yield* inspect(file, (connection) => connection.exec("ALTER TABLE gone RENAME TO mappings"))
+          assert.strictEqual(yield* store.create(mapping), "created")
+        }))
+    }))
+
+  it.effect.each<[string, (directory: string) => string]>([
+    ["a directory", (directory) => directory],
+    ["a path through a file", (directory) => {
+      writeFileSync(join(directory, "file"), "")
+      return join(directory, "file", "api.sqlite")
+    }],
+    ["something else than a database", (directory) => {
+      writeFileSync(join(directory, "text"), "not a database at all, and long enough to be read as one".repeat(20))
+      return join(directory, "text")
+    }],
+    ["a database of a newer version", (directory) => {
+      const file = join(directory, "newer.sqlite")
+      const connection = new DatabaseSync(file)
+      connection.exec("PRAGMA user_version = 999")
+      connection.close()
+      return file
+    }]
+  ])("says in a sentence that it can't open %s", ([, prepare]) =>
+    Effect.gen(function*() {
+      const file = prepare(yield* temporaryDirectory)
+      const error = yield* Effect.flip(withStore(file, () => Effect.void))
+      assert.strictEqual(error.reason._tag, "CannotOpen")
+      assert.include(error.message, file)
+      assert.include(error.message, "API_DATABASE")
+    }))
+})

@@ -1,0 +1,80 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Effect, Layer, Redacted, Runtime } from "effect"
+import { Settings } from "./Settings.ts"
+
+const read = (environment: Record<string, string>) =>
+  Effect.provide(
+    Settings,
+    Settings.layer.pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord(environment))))
+  )
+
+describe("Settings", () => {
+  it.effect("needs no more than a credential", () =>
+    Effect.gen(function*() {
+      const { keys, tokens, ...others } = yield* read({ API_TOKENS: "one" })
+      assert.deepStrictEqual(tokens.map(Redacted.value), ["one"])
+      assert.deepStrictEqual(keys, [])
+      assert.deepStrictEqual(others, {
+        host: "127.0.0.1",
+        port: 8787,
+        database: ".data/api.sqlite",
+        logFormat: "json",
+        logLevel: "Info"
+      })
+    }))
+
+  it.effect("takes several tokens and keys, and a free port", () =>
+    Effect.gen(function*() {
+      const settings = yield* read({
+        API_TOKENS: "one, t:w=o",
+        API_KEYS: "a@example.com:k1,b@example.com:k:2",
+        API_PORT: "0",
+        API_HOST: "::1"
+      })
+      assert.deepStrictEqual(settings.tokens.map(Redacted.value), ["one", "t:w=o"])
+      assert.deepStrictEqual(
+        settings.keys.map(({ email, key }) => [email, Redacted.value(key)]),
+        [["a@example.com", "k1"], ["b@example.com", "k:2"]]
+      )
+      assert.strictEqual(settings.port, 0)
+      assert.strictEqual(settings.host, "::1")
+    }))
+
+  it.effect("names every wrong setting at once, and exits with 2", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(read({
+        API_HOST: "no host",
+        API_PORT: "65536",
+        API_KEYS: "nobody",
+        LOG_FORMAT: "loud",
+        LOG_LEVEL: "Warning"
+      }))
+      assert.strictEqual(error[Runtime.errorExitCode], 2)
+      assert.deepStrictEqual(
+        error.problems.map(({ setting }) => setting).toSorted(),
+        ["API_HOST", "API_KEYS", "API_PORT", "LOG_FORMAT", "LOG_LEVEL"]
+      )
+      assert.include(error.message, "a whole number from 0 to 65535")
+    }))
+
+  it.effect.each<{ how: string; environment: Record<string, string> }>([
+    { how: "unset", environment: {} },
+    { how: "empty", environment: { API_TOKENS: "", API_KEYS: "" } }
+  ])("asks for a credential where both are $how", ({ environment }) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(read(environment))
+      assert.deepStrictEqual(error.problems.map(({ setting }) => setting), ["API_TOKENS"])
+    }))
+
+  it.effect.each<{ what: string; environment: Record<string, string> }>([
+    { what: "a token with a space", environment: { API_TOKENS: "s3cret token" } },
+    { what: "an empty token", environment: { API_TOKENS: "s3cret,,other" } },
+    { what: "a key without an address", environment: { API_KEYS: "s3cret" } },
+    { what: "an address without a key", environment: { API_KEYS: "s3cret@example.com:" } }
+  ])("refuses $what without repeating it", ({ environment }) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(read(environment))
+      assert.lengthOf(error.problems, 1)
+      assert.notInclude(error.message, "s3cret")
+    }))
+})
