@@ -2,7 +2,7 @@ import { Schema } from "effect"
 
 /** One entry of `errors` or `messages` in the API's envelope. */
 export const ResponseInfo = Schema.Struct({
-  code: Schema.Finite,
+  code: Schema.Int,
   message: Schema.String,
   documentation_url: Schema.optionalKey(Schema.String)
 })

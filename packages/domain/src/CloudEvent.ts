@@ -1,4 +1,5 @@
-import { Result, Schema, SchemaIssue } from "effect"
+import { Result, Schema } from "effect"
+import { field, isJsonObject, type JsonObject } from "./internal/JsonObject.ts"
 import type { RecordHeader, SourceRecord } from "./SourceRecord.ts"
 import { parseTimestamp } from "./Timestamp.ts"
 
@@ -25,31 +26,16 @@ export interface CloudEvent {
   readonly issues: ReadonlyArray<RequestIssue>
 }
 
-/** Attributes are repeated in outcomes, in the event and as headers: longer ones could make an outcome too large for its topic. */
-const MAX_ATTRIBUTE_LENGTH = 2048
+/**
+ * Outcomes repeat the attributes of their request, most of them twice and as a header. With at most so many characters each, an outcome stays
+ * below the 64 KiB up to which every CloudEvents intermediary passes an event on (CloudEvents 1.0, "Size Limits").
+ */
+const MAX_ATTRIBUTE_LENGTH = 1024
 
-const required = (name: string) => {
-  const message = `${name} must be a non-empty string of at most ${MAX_ATTRIBUTE_LENGTH} characters`
-  return Schema.NonEmptyString.annotate({ message }).check(Schema.isMaxLength(MAX_ATTRIBUTE_LENGTH, { message }))
-}
+/** The text of a CloudEvents attribute. */
+export const AttributeText = Schema.NonEmptyString.check(Schema.isMaxLength(MAX_ATTRIBUTE_LENGTH))
 
-/** The attributes that a request can be malformed by, in the order in which their problems are listed. */
-const RequiredAttributes = Schema.Struct({
-  specversion: Schema.Literal("1.0").annotate({ message: "specversion must be \"1.0\"" }),
-  id: required("id"),
-  source: required("source"),
-  type: required("type")
-})
-
-const decodeRequired = Schema.decodeUnknownResult(RequiredAttributes, { errors: "all" })
-const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
-
-/** Problems of a failed decoding, as paths and sentences. */
-export const issuesOf = (error: Schema.SchemaError, prefix = ""): ReadonlyArray<RequestIssue> =>
-  formatIssue(error.issue).issues.map(({ path, message }) => ({
-    path: [...(prefix === "" ? [] : [prefix]), ...(path ?? []).map(String)].join("."),
-    message
-  }))
+const isAttributeText = Schema.is(AttributeText)
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
@@ -73,43 +59,57 @@ const decodeJson = (bytes: Uint8Array): Result.Result<unknown, string> => {
   }
 }
 
-type Attributes = Readonly<Record<string, unknown>>
+/** An attribute that is `null` is unset (CloudEvents JSON format, section 2.2). */
+const attribute = (attributes: JsonObject, name: string): unknown => field(attributes, name) ?? undefined
 
-const isObject = (value: unknown): value is Attributes =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-const own = (attributes: Attributes, name: string): unknown =>
-  Object.hasOwn(attributes, name) ? attributes[name] : undefined
-
-const text = (attributes: Attributes, name: string): string | null => {
-  const value = own(attributes, name)
-  return typeof value === "string" && value !== "" && value.length <= MAX_ATTRIBUTE_LENGTH ? value : null
+/** An attribute that is text, `null` where it is unset or cannot be used. */
+const textAttribute = (attributes: JsonObject, name: string): string | null => {
+  const value = attribute(attributes, name)
+  return isAttributeText(value) ? value : null
 }
+
+export const STRUCTURED_CONTENT_TYPE = "application/cloudevents+json; charset=UTF-8"
 
 const JSON_CONTENT_TYPE = "application/json"
 
-const isJsonContentType = (contentType: string): boolean =>
-  /^(application|text)\/([^;\s]+\+)?json\s*(;|$)/i.test(contentType)
+const isJsonContentType = (contentType: unknown): boolean =>
+  typeof contentType === "string" && /^(application|text)\/([^;\s]+\+)?json\s*(;|$)/i.test(contentType)
+
+/** The attributes without which an event is malformed, in the order in which their problems are listed. */
+const requirements: ReadonlyArray<{
+  readonly name: string
+  readonly isMet: (value: unknown) => boolean
+  readonly expected: string
+}> = [
+  { name: "specversion", isMet: (value) => value === "1.0", expected: "\"1.0\"" },
+  ...["id", "source", "type"].map((name) => ({
+    name,
+    isMet: isAttributeText,
+    expected: `a non-empty string of at most ${MAX_ATTRIBUTE_LENGTH} characters`
+  }))
+]
 
 /** `data` is the payload, or the issue that kept it from being read. */
-const readEnvelope = (attributes: Attributes, data: Result.Result<unknown, RequestIssue>): CloudEvent => {
-  const decoded = decodeRequired(attributes)
-  const time = text(attributes, "time")
-  const expirytime = own(attributes, "expirytime")
+const readEnvelope = (attributes: JsonObject, data: Result.Result<unknown, RequestIssue>): CloudEvent => {
+  const issues: Array<RequestIssue> = []
+  for (const { expected, isMet, name } of requirements) {
+    if (!isMet(attribute(attributes, name))) issues.push({ path: name, message: `${name} must be ${expected}` })
+  }
+  const time = textAttribute(attributes, "time")
+  const expirytime = attribute(attributes, "expirytime")
   const expiresAt = typeof expirytime === "string" ? parseTimestamp(expirytime) : undefined
-  const issues = Result.isFailure(decoded) ? [...issuesOf(decoded.failure)] : []
   if (expirytime !== undefined && expiresAt === undefined) {
     issues.push({ path: "expirytime", message: "expirytime must be an RFC 3339 timestamp" })
   }
   if (Result.isFailure(data)) issues.push(data.failure)
   return {
-    id: text(attributes, "id"),
-    source: text(attributes, "source"),
-    type: text(attributes, "type"),
+    id: textAttribute(attributes, "id"),
+    source: textAttribute(attributes, "source"),
+    type: textAttribute(attributes, "type"),
     time: time !== null && parseTimestamp(time) !== undefined ? time : null,
-    correlationid: text(attributes, "correlationid"),
-    traceparent: text(attributes, "traceparent"),
-    tracestate: text(attributes, "tracestate"),
+    correlationid: textAttribute(attributes, "correlationid"),
+    traceparent: textAttribute(attributes, "traceparent"),
+    tracestate: textAttribute(attributes, "tracestate"),
     expiresAt: expiresAt ?? null,
     data: Result.isSuccess(data) ? data.success : undefined,
     dataWasRead: Result.isSuccess(data),
@@ -131,24 +131,26 @@ const unreadable = (path: string, message: string): CloudEvent => ({
   issues: [{ path, message }]
 })
 
-const readStructured = (value: Uint8Array): CloudEvent => {
+const readStructured = (value: Uint8Array | null): CloudEvent => {
+  if (value === null) return unreadable("", "the record has no value")
   const json = decodeJson(value)
   if (Result.isFailure(json)) return unreadable("", `the record's value ${json.failure}`)
   const envelope = json.success
-  if (!isObject(envelope)) return unreadable("", "the record's value is not a CloudEvents envelope (a JSON object)")
+  if (!isJsonObject(envelope)) return unreadable("", "the record's value is not a CloudEvents envelope (a JSON object)")
   return readEnvelope(envelope, readStructuredData(envelope))
 }
 
 const problem = (path: string, message: string) => Result.fail<RequestIssue>({ path, message })
 
-const readStructuredData = (envelope: Attributes): Result.Result<unknown, RequestIssue> => {
-  const contentType = own(envelope, "datacontenttype") ?? JSON_CONTENT_TYPE
-  if (typeof contentType !== "string" || !isJsonContentType(contentType)) {
+const readStructuredData = (envelope: JsonObject): Result.Result<unknown, RequestIssue> => {
+  const contentType = attribute(envelope, "datacontenttype")
+  if (contentType !== undefined && !isJsonContentType(contentType)) {
     return problem("datacontenttype", `datacontenttype must be ${JSON_CONTENT_TYPE}`)
   }
-  const base64 = own(envelope, "data_base64")
-  if (base64 === undefined) return Result.succeed(own(envelope, "data"))
-  if (own(envelope, "data") !== undefined) return problem("data_base64", "data and data_base64 exclude each other")
+  const data = attribute(envelope, "data")
+  const base64 = attribute(envelope, "data_base64")
+  if (base64 === undefined) return Result.succeed(data)
+  if (data !== undefined) return problem("data_base64", "data and data_base64 exclude each other")
   const bytes = typeof base64 === "string" ? decodeBase64(base64) : undefined
   if (bytes === undefined) return problem("data_base64", "data_base64 must be base64 text")
   return Result.mapError(decodeJson(bytes), (message) => ({ path: "data_base64", message: `data_base64 ${message}` }))
@@ -159,22 +161,17 @@ const decodeBase64 = (base64: string): Uint8Array | undefined => {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))
 }
 
-const readBinary = (
-  headers: ReadonlyMap<string, string>,
-  contentType: string | undefined,
-  value: Uint8Array | null
-): CloudEvent => {
+const ATTRIBUTE_PREFIX = "ce_"
+
+const readBinary = (headers: Headers, value: Uint8Array | null): CloudEvent => {
   const attributes: Record<string, unknown> = Object.create(null)
   for (const [name, headerValue] of headers) {
-    if (name.startsWith("ce_")) attributes[name.slice(3)] = headerValue
+    if (name.startsWith(ATTRIBUTE_PREFIX)) attributes[name.slice(ATTRIBUTE_PREFIX.length)] = headerValue
   }
-  return readEnvelope(attributes, readBinaryData(contentType, value))
+  return readEnvelope(attributes, readBinaryData(headers.get("content-type"), value))
 }
 
-const readBinaryData = (
-  contentType: string | undefined,
-  value: Uint8Array | null
-): Result.Result<unknown, RequestIssue> => {
+const readBinaryData = (contentType: unknown, value: Uint8Array | null): Result.Result<unknown, RequestIssue> => {
   if (contentType !== undefined && !isJsonContentType(contentType)) {
     return problem("content-type", `content-type must be ${JSON_CONTENT_TYPE}`)
   }
@@ -182,15 +179,21 @@ const readBinaryData = (
   return Result.mapError(decodeJson(value), (message) => ({ path: "data", message: `the record's value ${message}` }))
 }
 
-/** Header names compare without case; of a repeated one the last counts. Headers that are not text are passed over. */
-const textHeaders = (headers: ReadonlyArray<RecordHeader>): ReadonlyMap<string, string> => {
-  const texts = new Map<string, string>()
+/** Headers by their names in lower case, with bytes where a value is not text. */
+type Headers = ReadonlyMap<string, string | Uint8Array>
+
+/** Header names compare without case; of a repeated one the last counts, and one without a value is as good as none. */
+const readHeaders = (headers: ReadonlyArray<RecordHeader>): Headers => {
+  const read = new Map<string, string | Uint8Array>()
   for (const { name, value } of headers) {
-    const headerText = value === null ? undefined : decodeText(value)
-    if (headerText !== undefined) texts.set(name.toLowerCase(), headerText)
+    if (value === null) read.delete(name.toLowerCase())
+    else read.set(name.toLowerCase(), decodeText(value) ?? value)
   }
-  return texts
+  return read
 }
+
+const isStructured = (contentType: unknown): boolean =>
+  typeof contentType === "string" && /^application\/cloudevents\+json\s*(;|$)/i.test(contentType)
 
 /**
  * Reads a record's CloudEvents envelope in any of three modes: structured (`content-type: application/cloudevents+json`), binary (`ce_*`
@@ -198,15 +201,13 @@ const textHeaders = (headers: ReadonlyArray<RecordHeader>): ReadonlyMap<string, 
  * Source: CloudEvents 1.0, Kafka protocol binding 1.0.2, sections 3.2 and 3.3.
  */
 export const readCloudEvent = (record: Pick<SourceRecord, "value" | "headers">): CloudEvent => {
-  const headers = textHeaders(record.headers)
+  const headers = readHeaders(record.headers)
   const contentType = headers.get("content-type")
-  const structured = contentType !== undefined && /^application\/cloudevents\+json\s*(;|$)/i.test(contentType)
-  if (!structured && headers.has("ce_specversion")) return readBinary(headers, contentType, record.value)
-  if (!structured && contentType !== undefined) {
-    return unreadable(
-      "content-type",
-      "expected content-type application/cloudevents+json, ce_* headers, or a CloudEvents envelope without a content-type"
-    )
-  }
-  return record.value === null ? unreadable("", "the record has no value") : readStructured(record.value)
+  if (isStructured(contentType)) return readStructured(record.value)
+  if ([...headers.keys()].some((name) => name.startsWith(ATTRIBUTE_PREFIX))) return readBinary(headers, record.value)
+  if (contentType === undefined) return readStructured(record.value)
+  return unreadable(
+    "content-type",
+    "expected content-type application/cloudevents+json, ce_* headers, or a CloudEvents envelope without a content-type"
+  )
 }

@@ -1,7 +1,17 @@
 import type { OutgoingRecord, RecordHeader, SourceRecord } from "./SourceRecord.ts"
-import { formatTimestamp } from "./Timestamp.ts"
+import { formatRecordTimestamp } from "./Timestamp.ts"
 
-const PREFIX = "origin-regions-"
+/** The headers that a dead letter has in front of the record's own. */
+export const deadLetterHeaders = {
+  "origin-regions-outcome-id": "The id of the record's outcome",
+  "origin-regions-reason": "The outcomecode of the record's outcome",
+  "origin-regions-topic": "The topic the record was read from",
+  "origin-regions-partition": "The partition the record was read from",
+  "origin-regions-offset": "The record's offset",
+  "origin-regions-timestamp": "The record's timestamp (RFC 3339), without a value where it has none",
+  "origin-regions-truncated": "true where parts were cut off because the record left no room for these headers"
+} as const
+
 const encoder = new TextEncoder()
 
 /** Room that a record takes beyond its key, value and headers, with room to spare for the batch around it. */
@@ -24,19 +34,19 @@ export const deadLetter = (
   outcome: { readonly id: string; readonly code: string },
   maxBytes: number
 ): OutgoingRecord => {
-  const added = addedHeaders({
-    "outcome-id": outcome.id,
-    reason: outcome.code,
-    topic: record.topic,
-    partition: String(record.partition),
-    offset: String(record.offset),
-    timestamp: formatTimestamp(record.timestamp)
+  const added = headersOf({
+    "origin-regions-outcome-id": outcome.id,
+    "origin-regions-reason": outcome.code,
+    "origin-regions-topic": record.topic,
+    "origin-regions-partition": String(record.partition),
+    "origin-regions-offset": String(record.offset),
+    "origin-regions-timestamp": formatRecordTimestamp(record.timestamp)
   })
   const fixed = RECORD_OVERHEAD + (record.key?.length ?? 0)
   if (fixed + size(added) + size(record.headers) + (record.value?.length ?? 0) <= maxBytes) {
     return { key: record.key, value: record.value, headers: [...added, ...record.headers] }
   }
-  const headers = [...added, ...addedHeaders({ truncated: "true" })]
+  const headers = [...added, ...headersOf({ "origin-regions-truncated": "true" })]
   let room = maxBytes - RECORD_OVERHEAD - size(headers)
   const key = record.key?.subarray(0, Math.max(0, room)) ?? null
   room -= key?.length ?? 0
@@ -49,5 +59,7 @@ export const deadLetter = (
   return { key, value: record.value?.subarray(0, Math.max(0, room)) ?? null, headers }
 }
 
-const addedHeaders = (texts: Readonly<Record<string, string>>): Array<RecordHeader> =>
-  Object.entries(texts).map(([name, value]) => ({ name: PREFIX + name, value: encoder.encode(value) }))
+const headersOf = (
+  texts: Partial<Readonly<Record<keyof typeof deadLetterHeaders, string | null>>>
+): Array<RecordHeader> =>
+  Object.entries(texts).map(([name, text]) => ({ name, value: text === null ? null : encoder.encode(text) }))

@@ -1,14 +1,13 @@
 import { Schema } from "effect"
 import { type ApiErrorName, apiErrorName, apiErrors, type RejectionName, rejectionNames } from "./ApiError.ts"
-import type { RequestIssue } from "./CloudEvent.ts"
+import { type RequestIssue, STRUCTURED_CONTENT_TYPE } from "./CloudEvent.ts"
 import { Mapping } from "./Mapping.ts"
 import { mappingKey } from "./MappingKey.ts"
-import { STRUCTURED_CONTENT_TYPE } from "./MappingRequest.ts"
 import { Operation } from "./Operation.ts"
 import { outcomeId } from "./OutcomeId.ts"
 import type { ReadRequest } from "./RequestReader.ts"
 import type { OutgoingRecord, RecordHeader, SourceRecord } from "./SourceRecord.ts"
-import { formatTimestamp } from "./Timestamp.ts"
+import { formatRecordTimestamp, formatTimestamp, Timestamp } from "./Timestamp.ts"
 
 /** The CloudEvents `type` of each kind of outcome. */
 export const outcomeTypes = {
@@ -17,50 +16,60 @@ export const outcomeTypes = {
   failed: "dev.origin-regions.mapping.failed.v1"
 } as const
 
+const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
 /** Which record an outcome answers. `time` is the event's, `timestamp` the record's; what could not be read is `null`. */
 const RequestReference = Schema.Struct({
   id: Schema.NullOr(Schema.String),
   source: Schema.NullOr(Schema.String),
   type: Schema.NullOr(Schema.String),
-  time: Schema.NullOr(Schema.String),
+  time: Schema.NullOr(Timestamp),
   topic: Schema.String,
-  partition: Schema.Int,
-  offset: Schema.Int,
-  timestamp: Schema.String
-})
+  partition: Count,
+  offset: Count,
+  timestamp: Schema.NullOr(Timestamp).annotate({ description: "The record's timestamp" })
+}).annotate({ description: "The request record; null stands for what could not be read" })
 
 const answered = {
   request: RequestReference,
   operation: Schema.NullOr(Operation),
-  /** Calls that may have changed something; 0 where none was made. */
-  attempts: Schema.Int
+  attempts: Count.annotate({ description: "Calls that may have changed something; 0 where none was made" })
 }
 
 const attributes = {
   specversion: Schema.Literal("1.0"),
-  id: Schema.NonEmptyString,
+  id: Schema.NonEmptyString.annotate({
+    description:
+      "A UUIDv5 of the request's topic, partition, offset, source and id: the same however often it is processed"
+  }),
   source: Schema.NonEmptyString,
-  subject: Schema.optionalKey(Schema.String),
-  time: Schema.String,
+  subject: Schema.optionalKey(
+    Schema.String.annotate({ description: "{zone_id}/{canonical ip}, where both are known" })
+  ),
+  time: Timestamp,
   datacontenttype: Schema.Literal("application/json"),
-  causationid: Schema.optionalKey(Schema.String),
+  causationid: Schema.optionalKey(Schema.String.annotate({ description: "The request's id, where it is known" })),
   correlationid: Schema.optionalKey(Schema.String),
   traceparent: Schema.optionalKey(Schema.String),
   tracestate: Schema.optionalKey(Schema.String),
-  outcomecode: Schema.NonEmptyString
+  outcomecode: Schema.NonEmptyString.annotate({
+    description: "The result, the API's error code as text, or the error's name where it has no code"
+  })
 }
 
 const SuccessResult = Schema.Literals(["created", "upserted", "deleted", "unchanged"])
 
-/** It was applied. `recovered` where an attempt that got lost had applied it already. */
+/** It was applied. */
 export const SucceededOutcome = Schema.Struct({
   ...attributes,
   type: Schema.Literal(outcomeTypes.succeeded),
   data: Schema.Struct({
     ...answered,
     result: SuccessResult,
-    mapping: Schema.NullOr(Mapping),
-    recovered: Schema.Boolean
+    mapping: Schema.NullOr(Mapping).annotate({ description: "After a delete: what was deleted" }),
+    recovered: Schema.Boolean.annotate({
+      description: "An earlier attempt had applied it, before a crash or a lost response"
+    })
   })
 }).annotate({ identifier: "SucceededOutcome" })
 
@@ -72,20 +81,26 @@ const ExistingMapping = Schema.Struct({
   modified_on: Schema.NullOr(Schema.String)
 })
 
-/** The API, or the same rule applied before calling it, says no for good. `code` is `null` where the API has none for it. */
+/** The API, or the same rule applied before calling it, says no for good. */
 export const RejectedOutcome = Schema.Struct({
   ...attributes,
   type: Schema.Literal(outcomeTypes.rejected),
   data: Schema.Struct({
     ...answered,
     error: Schema.Struct({
-      code: Schema.NullOr(Schema.Int),
+      code: Schema.NullOr(Schema.Int).annotate({
+        description: "The API's error code; null where it has none for this"
+      }),
       name: Schema.Literals([...rejectionNames, "malformed_request", "rejected_by_api"]),
       message: Schema.String,
       documentation_url: Schema.optionalKey(Schema.String),
       issues: Schema.optionalKey(Schema.Array(Issue)),
-      existing: Schema.optionalKey(Schema.NullOr(ExistingMapping)),
-      matches: Schema.optionalKey(Schema.Boolean)
+      existing: Schema.optionalKey(
+        Schema.NullOr(ExistingMapping).annotate({ description: "With 1145: what is there; null if it has gone since" })
+      ),
+      matches: Schema.optionalKey(
+        Schema.Boolean.annotate({ description: "With 1145: whether what is there is what was asked for" })
+      )
     })
   })
 }).annotate({ identifier: "RejectedOutcome" })
@@ -101,7 +116,7 @@ export const FailedOutcome = Schema.Struct({
     error: Schema.Struct({
       name: FailureName,
       message: Schema.String,
-      attempts: Schema.Int,
+      attempts: Count,
       last_status: Schema.optionalKey(Schema.Int),
       last_code: Schema.optionalKey(Schema.Int)
     })
@@ -175,7 +190,7 @@ export const mappingOutcome = (settled: SettledRequest): MappingOutcome => {
       topic: record.topic,
       partition: record.partition,
       offset: record.offset,
-      timestamp: formatTimestamp(record.timestamp)
+      timestamp: formatRecordTimestamp(record.timestamp)
     },
     operation: request.operation,
     attempts
@@ -260,7 +275,10 @@ export const mappingOutcome = (settled: SettledRequest): MappingOutcome => {
 
 const encoder = new TextEncoder()
 const contentType: RecordHeader = { name: "content-type", value: encoder.encode(STRUCTURED_CONTENT_TYPE) }
-const notMirrored: ReadonlySet<string> = new Set(["data", "datacontenttype"])
+
+/** The header that repeats an attribute of an outcome, so that a subscriber can filter without parsing; `undefined` where none does. */
+export const mirroredHeader = (attribute: string): string | undefined =>
+  attribute === "data" || attribute === "datacontenttype" ? undefined : `ce_${attribute}`
 
 /** A request's own key is passed on up to this many bytes: a longer one could make the outcome too large for its topic. */
 const MAX_KEY_LENGTH = 8192
@@ -275,9 +293,10 @@ export const outcomeRecord = (outcome: MappingOutcome, requestKey: Uint8Array | 
   value: encoder.encode(JSON.stringify(outcome)),
   headers: [
     contentType,
-    ...Object.entries(outcome).flatMap(([name, value]) =>
-      notMirrored.has(name) ? [] : [{ name: `ce_${name}`, value: encoder.encode(String(value)) }]
-    )
+    ...Object.entries(outcome).flatMap(([attribute, value]) => {
+      const name = mirroredHeader(attribute)
+      return name === undefined ? [] : [{ name, value: encoder.encode(String(value)) }]
+    })
   ]
 })
 

@@ -1,39 +1,31 @@
 import { Schema } from "effect"
+import { AttributeText, STRUCTURED_CONTENT_TYPE } from "./CloudEvent.ts"
 import { requestTypes } from "./Operation.ts"
-import { canonicalize } from "./OriginIp.ts"
+import { canonicalize, IpText } from "./OriginIp.ts"
 import { Region } from "./Region.ts"
 import type { OutgoingRecord } from "./SourceRecord.ts"
-import { parseTimestamp } from "./Timestamp.ts"
+import { Timestamp } from "./Timestamp.ts"
 import { Vendor } from "./Vendor.ts"
 import { ZoneId } from "./ZoneId.ts"
-
-/** An address in any spelling; it is applied in its canonical one. */
-const IpText = Schema.String.check(
-  Schema.makeFilter((text: string): true | string =>
-    canonicalize(text) !== undefined || "must be an IPv4 or IPv6 address"
-  )
-).annotate({ description: "An IPv4 or IPv6 address in any spelling of RFC 4291" })
-
-const Timestamp = Schema.String.check(
-  Schema.makeFilter((text: string): true | string =>
-    parseTimestamp(text) !== undefined || "must be an RFC 3339 timestamp"
-  )
-).annotate({ format: "date-time" })
 
 const PlacedData = Schema.Struct({ zone_id: ZoneId, ip: IpText, vendor: Vendor, region: Region })
 const DeleteData = Schema.Struct({ zone_id: ZoneId, ip: IpText })
 
 const attributes = {
   specversion: Schema.Literal("1.0"),
-  id: Schema.NonEmptyString,
-  source: Schema.NonEmptyString,
+  id: AttributeText.annotate({ description: "Identifies the request together with its source" }),
+  source: AttributeText,
   time: Schema.optionalKey(Timestamp),
   subject: Schema.optionalKey(Schema.String),
-  datacontenttype: Schema.optionalKey(Schema.String),
-  expirytime: Schema.optionalKey(Timestamp),
-  correlationid: Schema.optionalKey(Schema.String),
-  traceparent: Schema.optionalKey(Schema.String),
-  tracestate: Schema.optionalKey(Schema.String)
+  datacontenttype: Schema.optionalKey(
+    Schema.String.annotate({ description: "A JSON media type; application/json where left out" })
+  ),
+  expirytime: Schema.optionalKey(
+    Timestamp.annotate({ description: "The moment after which the request must no longer be applied" })
+  ),
+  correlationid: Schema.optionalKey(AttributeText.annotate({ description: "Passed on to the outcome" })),
+  traceparent: Schema.optionalKey(AttributeText),
+  tracestate: Schema.optionalKey(AttributeText)
 }
 
 /** Asks for a mapping where the address has none; with one there, the outcome is 1145. */
@@ -61,8 +53,6 @@ export const DeleteRequest = Schema.Struct({
 export const MappingRequest = Schema.Union([CreateRequest, UpsertRequest, DeleteRequest])
 
 export type MappingRequest = typeof MappingRequest.Type
-
-export const STRUCTURED_CONTENT_TYPE = "application/cloudevents+json; charset=UTF-8"
 
 const encoder = new TextEncoder()
 const structuredHeaders = [{ name: "content-type", value: encoder.encode(STRUCTURED_CONTENT_TYPE) }]

@@ -1,10 +1,11 @@
-import { Result, Schema } from "effect"
-import { type CloudEvent, issuesOf, readCloudEvent, type RequestIssue } from "./CloudEvent.ts"
+import { Schema } from "effect"
+import { type CloudEvent, readCloudEvent, type RequestIssue } from "./CloudEvent.ts"
+import { field, isJsonObject } from "./internal/JsonObject.ts"
 import { type Operation, operationOf, requestTypes } from "./Operation.ts"
 import { canonicalize, type OriginIp } from "./OriginIp.ts"
 import { Region } from "./Region.ts"
 import type { SourceRecord } from "./SourceRecord.ts"
-import { Vendor } from "./Vendor.ts"
+import { isVendor, type Vendor } from "./Vendor.ts"
 import { ZoneId } from "./ZoneId.ts"
 
 /** A readable request: what to do at the API. */
@@ -34,16 +35,19 @@ export interface ReadRequest {
   readonly verdict: Verdict
 }
 
-const isVendor = Schema.is(Vendor)
 const isRegion = Schema.is(Region)
-const decodeZone = Schema.decodeUnknownResult(
-  Schema.Struct({ zone_id: ZoneId.annotate({ message: "zone_id must be 1 to 32 characters of A-Z a-z 0-9 _ -" }) }),
-  { errors: "all" }
-)
+const isZoneId = Schema.is(ZoneId)
 
 const unknownType: RequestIssue = {
   path: "type",
   message: `type must be one of ${Object.values(requestTypes).join(", ")}`
+}
+
+const notAnObject: RequestIssue = { path: "data", message: "data must be a JSON object" }
+
+const unusableZone: RequestIssue = {
+  path: "data.zone_id",
+  message: "zone_id must be 1 to 32 characters of A-Z a-z 0-9 _ -"
 }
 
 /**
@@ -56,10 +60,10 @@ export const readRequest = (record: Pick<SourceRecord, "value" | "headers">): Re
   const operation = event.type === null ? undefined : operationOf(event.type)
   const issues = [...event.issues]
   if (event.type !== null && operation === undefined) issues.push(unknownType)
-  const data = event.data
-  const zone = decodeZone(data)
-  const zoneId = Result.isSuccess(zone) ? zone.success.zone_id : null
-  if (Result.isFailure(zone) && event.dataWasRead) issues.push(...issuesOf(zone.failure, "data"))
+  const { data } = event
+  const zone = field(data, "zone_id")
+  const zoneId = isZoneId(zone) ? zone : null
+  if (event.dataWasRead && zoneId === null) issues.push(isJsonObject(data) ? unusableZone : notAnObject)
   const ip = field(data, "ip")
   const originIp = typeof ip === "string" ? canonicalize(ip) ?? null : null
   const read = (verdict: Verdict): ReadRequest => ({ event, operation: operation ?? null, zoneId, originIp, verdict })
@@ -71,8 +75,3 @@ export const readRequest = (record: Pick<SourceRecord, "value" | "headers">): Re
   if (!isVendor(vendor) || !isRegion(region)) return read({ _tag: "UnsupportedRegion" })
   return read({ _tag: "Apply", change: { operation, zoneId, originIp, vendor, region } })
 }
-
-const field = (data: unknown, name: string): unknown =>
-  typeof data === "object" && data !== null && Object.hasOwn(data, name)
-    ? (data as Record<string, unknown>)[name]
-    : undefined

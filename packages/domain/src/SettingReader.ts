@@ -106,7 +106,11 @@ export class SettingReader {
       "a duration such as \"10 seconds\" or \"500 millis\"",
       options.default ?? Duration.zero,
       options.default !== undefined,
-      (value) => Option.filter(Duration.fromInput(value as Duration.Input), (duration) => Duration.isPositive(duration))
+      (value) =>
+        Option.filter(
+          Duration.fromInput(value as Duration.Input),
+          (duration) => Duration.isFinite(duration) && Duration.isPositive(duration)
+        )
     )
   }
 

@@ -1,0 +1,47 @@
+/** Writes the generated documents; with `--check` it only says which of them are stale. */
+import { asyncApi } from "@origin-regions/domain/AsyncApi"
+import { Effect, FileSystem, Path } from "effect"
+import { root } from "./Command.ts"
+import { print, printError, runScript } from "./ScriptRuntime.ts"
+
+interface Document {
+  /** Where it is, from the root. */
+  readonly path: string
+  readonly render: () => string
+}
+
+const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
+
+const documents: ReadonlyArray<Document> = [
+  { path: "docs/asyncapi.json", render: () => json(asyncApi()) }
+]
+
+/** Whether the file has what the document renders to. */
+const isCurrent = Effect.fnUntraced(function*({ path, render }: Document) {
+  const fs = yield* FileSystem.FileSystem
+  const file = (yield* Path.Path).join(root, path)
+  return (yield* fs.exists(file)) && (yield* fs.readFileString(file)) === render()
+})
+
+const write = Effect.fnUntraced(function*({ path, render }: Document) {
+  const fs = yield* FileSystem.FileSystem
+  yield* fs.writeFileString((yield* Path.Path).join(root, path), render())
+  yield* print(`wrote ${path}`)
+})
+
+const main = Effect.gen(function*() {
+  const check = process.argv.includes("--check")
+  let exitCode = 0
+  for (const document of documents) {
+    if (yield* isCurrent(document)) continue
+    if (check) {
+      exitCode = 1
+      yield* printError(`${document.path} is stale: npm run documents writes it anew`)
+    } else {
+      yield* write(document)
+    }
+  }
+  return exitCode
+})
+
+runScript(main)
