@@ -1,5 +1,5 @@
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Cause, Effect, Exit, Runtime } from "effect"
+import { Cause, Console, Effect, Exit, Layer, References, Runtime } from "effect"
 
 interface ScriptOptions {
   /** The exit code after Ctrl-C or SIGTERM. Default: 130. */
@@ -7,7 +7,7 @@ interface ScriptOptions {
 }
 
 /**
- * Runs a script; what it yields is its exit code. A failure is told by its message alone on stderr, with exit code 1. The first Ctrl-C or SIGTERM, or
+ * Runs a script; what it yields is its exit code. A failure is told by its message alone on stderr; logs are silent. The first Ctrl-C or SIGTERM, or
  * the end of the process that started us, interrupts it; another Ctrl-C ends it at once.
  */
 export const runScript = <E extends { readonly message: string }>(
@@ -18,8 +18,8 @@ export const runScript = <E extends { readonly message: string }>(
   process.once("disconnect", () => process.kill(process.pid, "SIGTERM"))
   Effect.runFork(endAtOnceIfAskedAgain)
   script.pipe(
-    Effect.catch((error) => Effect.as(printError(error.message), 1)),
-    Effect.provide(NodeServices.layer),
+    Effect.catch((error) => Effect.as(printError(error.message), Runtime.getErrorExitCode(error))),
+    Effect.provide([NodeServices.layer, Layer.succeed(References.MinimumLogLevel, "None")]),
     NodeRuntime.runMain({
       teardown: (exit, onExit) => {
         if (Exit.isSuccess(exit)) return onExit(Number(exit.value))
@@ -43,9 +43,8 @@ const endAtOnceIfAskedAgain = ctrlC.pipe(
   Effect.andThen(Effect.sync(() => process.exit(130)))
 )
 
-/** A line on stderr, where everything goes that is for a person and not a result. */
-export const printError = (line: string): Effect.Effect<void> =>
-  Effect.sync(() => void process.stderr.write(`${line}\n`))
-
 /** A line on stdout: a result. */
-export const print = (line: string): Effect.Effect<void> => Effect.sync(() => void process.stdout.write(`${line}\n`))
+export const print = (line: string): Effect.Effect<void> => Console.log(line)
+
+/** A line on stderr, where everything goes that is for a person and not a result. */
+export const printError = (line: string): Effect.Effect<void> => Console.error(line)

@@ -1,0 +1,64 @@
+import { describeProblems } from "@origin-regions/domain/SettingProblem"
+import { type Environment, SettingReader } from "@origin-regions/domain/SettingReader"
+import { topicNames } from "@origin-regions/domain/TopicNames"
+import type { KafkaError } from "@origin-regions/kafka/KafkaError"
+import { type KafkaSettings, readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
+import { Console, Context, Effect, Layer, Result } from "effect"
+import { CommandError, KafkaFailed, WrongSettings } from "./CommandError.ts"
+
+const DEFAULT_BROKERS = ["127.0.0.1:9092"]
+const TOPIC = "a topic name: 1 to 249 characters of A-Z a-z 0-9 . _ -"
+const TOPIC_PATTERN = /^[A-Za-z0-9._-]{1,249}$/
+
+/** Where the commands find Kafka and the topics: `KAFKA_BROKERS` and its kin, `REQUESTS_TOPIC`, `OUTCOMES_TOPIC`. */
+export class CliSettings extends Context.Service<CliSettings, {
+  readonly kafka: KafkaSettings
+  readonly requestsTopic: string
+  readonly outcomesTopic: string
+}>()("@origin-regions/cli/CliSettings") {
+  static readonly layer = (environment: Environment): Layer.Layer<CliSettings, CommandError> =>
+    Layer.effect(
+      CliSettings,
+      Effect.fromResult(readCliSettings(environment)).pipe(
+        Effect.mapError((problems) =>
+          new CommandError({ reason: new WrongSettings({ problems: describeProblems(problems) }) })
+        )
+      )
+    )
+}
+
+const readCliSettings = (environment: Environment) => {
+  const settings = new SettingReader(environment)
+  const topic = (setting: string, name: string) =>
+    settings.text(setting, TOPIC, { default: name, pattern: TOPIC_PATTERN })
+  const topics = {
+    requestsTopic: topic("REQUESTS_TOPIC", topicNames.requests),
+    outcomesTopic: topic("OUTCOMES_TOPIC", topicNames.outcomes)
+  }
+  const kafka = readKafkaSettings(environment, { brokers: DEFAULT_BROKERS })
+  return Result.flatMap(
+    settings.result(topics, Result.isFailure(kafka) ? kafka.failure : []),
+    (topics) => Result.map(kafka, (kafka) => ({ ...topics, kafka }))
+  )
+}
+
+/** A failure of Kafka in words, with what a person can do about it. */
+export const kafkaFailed = (error: KafkaError, { kafka }: CliSettings["Service"]): CommandError => {
+  const brokers = kafka.brokers.join(", ")
+  const fix = error.reason._tag === "Unreachable"
+    ? `Is a broker running at ${brokers}? Start one with npm start, or set KAFKA_BROKERS to where it is.`
+    : error.reason._tag === "UnknownTopic"
+    ? "npm start creates the topics; REQUESTS_TOPIC and OUTCOMES_TOPIC name others."
+    : `The broker is ${brokers} (KAFKA_BROKERS).`
+  return new CommandError({ reason: new KafkaFailed({ problem: error.message, fix }) })
+}
+
+/** Says on stderr what is waited for, once that takes longer than a person would think nothing of. */
+export const sayingWhereItWaits = ({ kafka }: CliSettings["Service"]) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.raceFirst(
+    effect,
+    Console.error(`Waiting for Kafka at ${kafka.brokers.join(", ")}…`).pipe(
+      Effect.delay("2 seconds"),
+      Effect.andThen(Effect.never)
+    )
+  )

@@ -1,0 +1,59 @@
+import { Runtime, Schema } from "effect"
+
+/** What was typed cannot be done as it stands; nothing was attempted. */
+export class WrongUsage extends Schema.TaggedError<WrongUsage>()("WrongUsage", { problem: Schema.String }) {
+  override get message() {
+    return this.problem
+  }
+}
+
+/** Requests that nothing but a rejection could come of; none was sent. */
+export class InvalidRequests extends Schema.TaggedError<InvalidRequests>()("InvalidRequests", {
+  problems: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return [...this.problems, "Nothing was sent: correct this, or send it as it is with --allow-invalid."].join("\n")
+  }
+}
+
+/** The file with the requests cannot be read. */
+export class UnreadableFile extends Schema.TaggedError<UnreadableFile>()("UnreadableFile", {
+  path: Schema.String,
+  problem: Schema.String
+}) {
+  override get message() {
+    return `${this.path} cannot be read: ${this.problem}`
+  }
+}
+
+/** Environment variables that are wrong, in one message. */
+export class WrongSettings extends Schema.TaggedError<WrongSettings>()("WrongSettings", { problems: Schema.String }) {
+  override get message() {
+    return this.problems
+  }
+}
+
+/** Kafka did not do its part. */
+export class KafkaFailed extends Schema.TaggedError<KafkaFailed>()("KafkaFailed", {
+  problem: Schema.String,
+  fix: Schema.String
+}) {
+  override get message() {
+    return `${this.problem}\n${this.fix}`
+  }
+}
+
+/**
+ * Why a command ended without having done its work, in words for the person who typed it. The exit code is 2 where the command line, a setting or
+ * the input is at fault and nothing was attempted, and otherwise 1.
+ */
+export class CommandError extends Schema.TaggedError<CommandError>()("CommandError", {
+  reason: Schema.Union([WrongUsage, InvalidRequests, UnreadableFile, WrongSettings, KafkaFailed])
+}) {
+  override get message() {
+    return this.reason.message
+  }
+  override get [Runtime.errorExitCode]() {
+    return this.reason._tag === "KafkaFailed" ? 1 : 2
+  }
+}

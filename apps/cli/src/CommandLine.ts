@@ -1,0 +1,50 @@
+import type { Environment } from "@origin-regions/domain/SettingReader"
+import { Console, Effect, Layer } from "effect"
+import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
+import { SecureRandom } from "effect/crypto"
+import manifest from "../package.json" with { type: "json" }
+import { CliSettings } from "./CliSettings.ts"
+import { emitCommand } from "./EmitCommand.ts"
+import { watchCommand } from "./WatchCommand.ts"
+
+const description = [
+  "Emit mapping requests to Kafka, and watch what becomes of them.",
+  "",
+  "  Settings are environment variables: KAFKA_BROKERS (default 127.0.0.1:9092), REQUESTS_TOPIC,",
+  "  OUTCOMES_TOPIC; for TLS KAFKA_TLS, KAFKA_TLS_CA_FILE, KAFKA_TLS_CERT_FILE, KAFKA_TLS_KEY_FILE;",
+  "  for SASL KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD.",
+  "",
+  "  Exit codes: 0 done; 1 Kafka failed; 2 the command line, a setting or the input is wrong, and",
+  "  nothing was attempted."
+].join("\n")
+
+/** A wrong command line is told in a line or two on stderr; the whole help stays away from pipes. */
+const presenter: CliOutput.Presenter = {
+  present: (event) =>
+    event._tag === "InvalidInvocation"
+      ? Console.error([
+        ...event.errors.map(({ message }) => message),
+        `See ${event.commandPath.join(" ")} --help.`
+      ].join("\n"))
+      : CliOutput.defaultPresenter.present(event)
+}
+
+const builtIns = [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel]
+
+/** Runs the command line with the given arguments (without the program's name). */
+export const runCommandLine = (environment: Environment) => {
+  const command = Command.make("origin-regions").pipe(
+    Command.withDescription(description),
+    Command.withSubcommands([
+      emitCommand.pipe(Command.provide(CliSettings.layer(environment))),
+      watchCommand.pipe(Command.provide(CliSettings.layer(environment)))
+    ])
+  )
+  const run = Command.runWith(command, { version: manifest.version })
+  const layer = Layer.mergeAll(
+    SecureRandom.layerWebCrypto,
+    CliConfig.layer({ builtIns }),
+    CliOutput.layerPresenter(presenter)
+  )
+  return (args: ReadonlyArray<string>) => Effect.provide(run(args), layer)
+}

@@ -1,0 +1,176 @@
+import type { MappingOutcome } from "@origin-regions/domain/MappingOutcome"
+
+const cloud = ({ region, vendor }: { readonly vendor: string; readonly region: string }): string =>
+  `${vendor} ${region}`
+
+/** What an outcome means, in few words. */
+export const describeOutcome = (outcome: MappingOutcome): string => {
+  const { data } = outcome
+  if ("result" in data) {
+    const { mapping, recovered, result } = data
+    const meaning = result === "unchanged"
+      ? "there was no mapping"
+      : result === "deleted"
+      ? mapping === null ? "there is no mapping now" : `it was ${cloud(mapping)}`
+      : mapping === null
+      ? "the mapping is there"
+      : `it is ${cloud(mapping)}`
+    return recovered ? `${meaning}; an earlier attempt had done it` : meaning
+  }
+  const { error } = data
+  switch (error.name) {
+    case "already_exists":
+      return error.existing === null || error.existing === undefined
+        ? "it had a mapping, which has gone since"
+        : error.matches === true
+        ? "it has this very mapping already"
+        : `it is ${cloud(error.existing)} already`
+    case "invalid_ip":
+      return "this is no IP address"
+    case "unsupported_region":
+      return "no such vendor, or no such region of it"
+    case "limit_reached":
+      return "the zone is full"
+    case "unknown_zone":
+      return "the API does not know the zone"
+    case "malformed_request": {
+      const [first, ...others] = error.issues ?? []
+      const more = others.length === 0 ? "" : `, and ${others.length} more`
+      return (first?.message ?? error.message) + more
+    }
+    case "expired":
+      return "it came too late: its expirytime had passed"
+    case "gave_up":
+      return `given up after ${data.attempts} attempts: ${error.message}`
+    case "rejected_by_api":
+      return error.message
+  }
+}
+
+/** What a request asks for, in one phrase. */
+export const describeRequest = (
+  request: {
+    readonly operation: string | null
+    /** `zone/address`, or as much of it as is known. */
+    readonly address: string | undefined
+    readonly mapping: { readonly vendor: string; readonly region: string } | undefined
+  }
+): string =>
+  [
+    request.operation ?? "?",
+    request.address ?? "?",
+    ...request.mapping === undefined ? [] : ["as", cloud(request.mapping)]
+  ]
+    .join(" ")
+
+/** What was asked for, as far as the outcome alone tells. */
+export const describeAnswered = ({ data, subject }: MappingOutcome): string =>
+  describeRequest({
+    operation: data.operation,
+    address: subject ?? `${data.request.topic} ${data.request.partition}/${data.request.offset}`,
+    mapping: undefined
+  })
+
+/** One outcome of the table. */
+export interface OutcomeRow {
+  /** Before everything else; one character, or none. */
+  readonly mark: string
+  readonly request: string
+  readonly asked: string
+  readonly code: string
+  readonly meaning: string
+  readonly kind: "succeeded" | "rejected" | "failed"
+}
+
+/** The row of an outcome that nothing but the outcome is known of. */
+export const outcomeRow = (outcome: MappingOutcome): OutcomeRow => ({
+  mark: "",
+  request: outcome.causationid ?? "(no id)",
+  asked: describeAnswered(outcome),
+  code: outcome.outcomecode,
+  meaning: describeOutcome(outcome),
+  kind: kindOf(outcome)
+})
+
+/** Which of the three kinds an outcome is. */
+export const kindOf = ({ data }: MappingOutcome): OutcomeRow["kind"] =>
+  "result" in data ? "succeeded" : "attempts" in data.error ? "failed" : "rejected"
+
+export interface TableStyle {
+  /** Columns of the terminal. */
+  readonly width: number
+  readonly colors: boolean
+}
+
+interface Column {
+  readonly title: string
+  readonly width: number
+}
+
+const GAP = "  "
+
+/** The widths follow the terminal's: a narrow one gets more lines, not less text. */
+const columnsOf = (width: number): readonly [Column, Column, Column, Column] => {
+  const usable = Math.min(Math.max(width, 60), 160) - 1 - 3 * GAP.length
+  const request = Math.min(36, Math.floor(usable * 0.24))
+  const asked = Math.floor((usable - request) * 0.5)
+  return [
+    { title: "", width: 1 },
+    { title: "request", width: request },
+    { title: "asked for", width: asked },
+    { title: "outcome", width: usable - request - asked }
+  ]
+}
+
+/** Breaks text into lines of at most `width` characters: at spaces, or within a word that is longer than a line. */
+const wrap = (text: string, width: number): ReadonlyArray<string> => {
+  const lines: Array<string> = []
+  let line = ""
+  for (const word of text.split(" ")) {
+    let rest = word
+    if (line !== "" && line.length + 1 + rest.length <= width) {
+      line += ` ${rest}`
+      continue
+    }
+    if (line !== "") lines.push(line)
+    while (rest.length > width) {
+      lines.push(rest.slice(0, width))
+      rest = rest.slice(width)
+    }
+    line = rest
+  }
+  return [...lines, line]
+}
+
+const CONTROL_CHARACTERS = /\p{Cc}/gu
+
+/** Texts come from emitters: a control character in one must not reach the terminal. */
+const plain = (text: string): string => text.replaceAll(CONTROL_CHARACTERS, "\u{FFFD}")
+
+const COLOR_OF_KIND = { succeeded: 32, rejected: 33, failed: 31 } as const
+
+const layOut = (cells: ReadonlyArray<string>, columns: ReadonlyArray<Column>): ReadonlyArray<ReadonlyArray<string>> => {
+  const wrapped = cells.map((cell, index) => wrap(plain(cell), columns[index]?.width ?? 1))
+  const height = Math.max(...wrapped.map((lines) => lines.length))
+  return Array.from(
+    { length: height },
+    (_, line) => wrapped.map((lines, index) => (lines[line] ?? "").padEnd(columns[index]?.width ?? 1))
+  )
+}
+
+/** The table's head: titles and a rule. */
+export const tableHead = ({ width }: TableStyle): string => {
+  const columns = columnsOf(width)
+  const titles = columns.map(({ title, width }) => title.padEnd(width)).join(GAP)
+  return `${titles.trimEnd()}\n${"─".repeat(titles.length)}`
+}
+
+/** One row, of as many lines as its longest cell needs. */
+export const tableRow = ({ asked, code, kind, mark, meaning, request }: OutcomeRow, style: TableStyle): string => {
+  const [first = [], ...others] = layOut([mark, request, asked, `${code}: ${meaning}`], columnsOf(style.width))
+  const outcome = first.at(-1) ?? ""
+  const colored = style.colors && outcome.startsWith(code)
+    ? `\u001B[${COLOR_OF_KIND[kind]}m${code}\u001B[39m${outcome.slice(code.length)}`
+    : outcome
+  return [[...first.slice(0, -1), colored], ...others].map((cells) => cells.join(GAP).trimEnd()).join("\n")
+}

@@ -1,0 +1,85 @@
+import { type RequestIssue, STRUCTURED_CONTENT_TYPE } from "@origin-regions/domain/CloudEvent"
+import { mappingKey } from "@origin-regions/domain/MappingKey"
+import { type Operation, requestTypes } from "@origin-regions/domain/Operation"
+import { Region } from "@origin-regions/domain/Region"
+import { readRequest } from "@origin-regions/domain/RequestReader"
+import type { OutgoingRecord } from "@origin-regions/domain/SourceRecord"
+import { isVendor, Vendor } from "@origin-regions/domain/Vendor"
+import { Schema } from "effect"
+
+const encoder = new TextEncoder()
+const isRegion = Schema.is(Region)
+
+/**
+ * Everything that is wrong with a request, given as the JSON text of its CloudEvent: all that the consumer would reject without asking the API.
+ * Empty for a good one.
+ */
+export const checkRequest = (text: string): ReadonlyArray<RequestIssue> => {
+  const { event, operation, originIp, verdict } = readRequest({ value: encoder.encode(text), headers: [] })
+  if (verdict._tag === "Apply") return []
+  const issues = verdict._tag === "Malformed" ? [...verdict.issues] : []
+  const { data } = event
+  if (typeof data !== "object" || data === null) return issues
+  const unless = (good: boolean, name: "ip" | "region" | "vendor", expected: string) => {
+    if (good) return
+    const given = name in data ? data[name as keyof typeof data] : undefined
+    const message = `${name} must be ${expected}${given === undefined ? "" : `, not ${JSON.stringify(given)}`}`
+    issues.push({ path: `data.${name}`, message })
+  }
+  unless(originIp !== null, "ip", "an IPv4 or IPv6 address")
+  if (operation === "create" || operation === "upsert") {
+    unless("vendor" in data && isVendor(data.vendor), "vendor", `one of ${Vendor.schema.literals.join(", ")}`)
+    unless("region" in data && isRegion(data.region), "region", "a cloud's name for a region, such as us-east-1")
+  }
+  return issues
+}
+
+/** The Kafka record of a request's text, good or not: the text as it is, keyed by zone and address where both can be read. */
+export const requestTextRecord = (text: string): OutgoingRecord => {
+  const value = encoder.encode(text)
+  const { originIp, zoneId } = readRequest({ value, headers: [] })
+  return {
+    key: zoneId !== null && originIp !== null ? encoder.encode(mappingKey(zoneId, originIp)) : null,
+    value,
+    headers: [{ name: "content-type", value: encoder.encode(STRUCTURED_CONTENT_TYPE) }]
+  }
+}
+
+/** One line of a file of requests; `number` counts from 1, empty lines included. */
+export interface RequestLine {
+  readonly number: number
+  readonly text: string
+}
+
+/** The lines of a file with one CloudEvent a line. Empty ones are left out. */
+export const requestLines = (file: string): ReadonlyArray<RequestLine> =>
+  file.split("\n")
+    .map((line, index) => ({ number: index + 1, text: line.trim() }))
+    .filter(({ text }) => text !== "")
+
+/** What a single request is made of. What is left out is left out of the event too. */
+export interface RequestParts {
+  readonly operation: Operation
+  readonly id: string
+  readonly source: string
+  /** RFC 3339. */
+  readonly time: string
+  readonly zone: string | undefined
+  readonly ip: string | undefined
+  readonly vendor: string | undefined
+  readonly region: string | undefined
+  /** RFC 3339. */
+  readonly expires: string | undefined
+}
+
+/** The JSON text of a request. Nothing is checked. */
+export const requestText = ({ expires, id, ip, operation, region, source, time, vendor, zone }: RequestParts): string =>
+  JSON.stringify({
+    specversion: "1.0",
+    id,
+    source,
+    type: requestTypes[operation],
+    time,
+    expirytime: expires,
+    data: { zone_id: zone, ip, vendor, region }
+  })
