@@ -1,5 +1,5 @@
 import { Effect, type LogLevel, Redacted } from "effect"
-import type { KafkaConfig, LogEntry, SASLOptions } from "kafkajs"
+import type { KafkaConfig, LogEntry, RetryOptions, SASLOptions } from "kafkajs"
 import type { KafkaSettings } from "../KafkaSettings.ts"
 import { Kafka, logLevel } from "./PatchedKafkaJS.ts"
 
@@ -43,7 +43,11 @@ const levelOf = ({ label, log }: LogEntry): LogLevel.Severity => {
  * A client of its own for each use: kafkajs keeps committed offsets per client, and one consumer would clear another's. Logs into Effect's logger.
  * A request is tried for about 6 s before it fails: longer waits are for the callers, who can say what they wait for.
  */
-export const makeClient = (settings: KafkaSettings, clientId: string): Effect.Effect<Client> =>
+export const makeClient = (
+  settings: KafkaSettings,
+  clientId: string,
+  retry: RetryOptions = { initialRetryTime: 200, maxRetryTime: 5_000, factor: 0.2, multiplier: 2, retries: 5 }
+): Effect.Effect<Client> =>
   Effect.map(Effect.context<never>(), (context) => {
     const runFork = Effect.runForkWith(context)
     return new Kafka({
@@ -53,7 +57,7 @@ export const makeClient = (settings: KafkaSettings, clientId: string): Effect.Ef
       ...(settings.sasl === undefined ? undefined : { sasl: sasl(settings.sasl) }),
       connectionTimeout: 10_000,
       requestTimeout: 30_000,
-      retry: { initialRetryTime: 200, maxRetryTime: 5_000, factor: 0.2, multiplier: 2, retries: 5 },
+      retry,
       logLevel: logLevel.INFO,
       logCreator: () => (entry: LogEntry) => {
         const { logger: _logger, message, timestamp: _timestamp, stack: _stack, ...fields } = entry.log

@@ -73,7 +73,11 @@ const reasonOf = (error: unknown): Reason => {
   const detail = cause.message === "" ? cause.name : cause.message
   const byType = type === undefined || !Object.hasOwn(reasonsByType, type) ? undefined : reasonsByType[type]
   if (byType !== undefined) return byType(detail)
-  if (type !== undefined) return new Refused({ type, detail })
+  if (type !== undefined) {
+    return "retriable" in cause && cause.retriable === true
+      ? new Unreachable({ detail })
+      : new Refused({ type, detail })
+  }
   if (TLS_FAULT.test(detail) || cause.name === "KafkaJSSASLAuthenticationError") return new Unauthorized({ detail })
   if (unreachableNames.has(cause.name) || ("code" in cause && typeof cause.code === "string")) {
     return new Unreachable({ detail })
@@ -88,3 +92,6 @@ const hasErrors = (error: unknown): error is { readonly errors: ReadonlyArray<un
 /** What kafkajs threw, as our own error. */
 export const kafkaError = (operation: string, error: unknown): KafkaError =>
   error instanceof KafkaError ? error : new KafkaError({ operation, reason: reasonOf(error) })
+
+/** Whether trying again later may help, without anybody doing anything about it. */
+export const isUnreachable = (error: unknown): boolean => reasonOf(error)._tag === "Unreachable"

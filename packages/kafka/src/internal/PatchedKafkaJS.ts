@@ -4,6 +4,8 @@ import { createRequire } from "node:module"
 import { promisify } from "node:util"
 import { zstdCompress, zstdDecompress } from "node:zlib"
 import { filterAborted } from "./AbortedTransactions.ts"
+import { patchConsumerGroup } from "./ConsumerGroupPatch.ts"
+import { addGroupFencing } from "./GroupFencing.ts"
 import { recordFormat } from "./RecordFormat.ts"
 
 /**
@@ -70,51 +72,7 @@ requestQueue.scheduleCheckPendingRequests = function() {
   }, delay > 0 ? delay : CHECK_PENDING_REQUESTS_INTERVAL)
 }
 
-interface Batch {
-  readonly rawMessages: ReadonlyArray<unknown>
-}
-
-const { prototype: batch } = require("kafkajs/src/consumer/batch") as {
-  readonly prototype: { isEmpty: (this: Batch) => boolean; isEmptyDueToFiltering: (this: Batch) => boolean }
-}
-
-// Batches of nothing but transaction markers or aborted records never reach eachBatch, so that nobody learns how far reading has got. They
-// shall, with no messages.
-batch.isEmpty = function() {
-  return this.rawMessages.length === 0
-}
-batch.isEmptyDueToFiltering = () => false
-
-interface Cluster {
-  fetchTopicsOffset(
-    topics: ReadonlyArray<{ topic: string; partitions: ReadonlyArray<{ partition: number }>; fromBeginning: boolean }>
-  ): Promise<ReadonlyArray<{ partitions: ReadonlyArray<{ offset: string }> }>>
-  [OFFSET_RESET]?: (partition: number, offset: number) => void
-}
-
-interface OffsetManager {
-  readonly cluster: Cluster
-  readonly resolvedOffsets: Record<string, Record<number, string>>
-}
-
-/** Where a cluster's consumer is told that records were deleted before they were read, and at which offset reading goes on. */
-export const OFFSET_RESET = Symbol("offset reset")
-
-const { prototype: offsetManager } = require("kafkajs/src/consumer/offsetManager") as {
-  readonly prototype: {
-    setDefaultOffset: (this: OffsetManager, at: { topic: string; partition: number }) => Promise<void>
-  }
-}
-
-// When an offset is out of range it commits a placeholder over the group's offset and metadata. Reading goes on at the first record instead.
-offsetManager.setDefaultOffset = async function({ partition, topic }) {
-  const [fetched] = await this.cluster.fetchTopicsOffset([{ topic, partitions: [{ partition }], fromBeginning: true }])
-  const offset = fetched?.partitions[0]?.offset
-  const resolved = this.resolvedOffsets[topic]
-  if (offset === undefined || resolved === undefined) return
-  resolved[partition] = offset
-  this.cluster[OFFSET_RESET]?.(partition, Number(offset))
-}
+patchConsumerGroup(require)
 
 const kafkajs = require("kafkajs") as typeof KafkaJS
 const { CompressionCodecs, CompressionTypes } = kafkajs

@@ -1,0 +1,229 @@
+import { Context, Duration, Effect, Layer, Option, Ref, Schedule, Semaphore } from "effect"
+import type { Producer } from "kafkajs"
+import { fencedBy, type GroupGeneration, UNSTABLE_OFFSET_COMMIT } from "./internal/GroupFencing.ts"
+import { makeClient } from "./internal/KafkaClient.ts"
+import { kafkaError } from "./internal/KafkaErrors.ts"
+import { requestsOf, topicMessages } from "./internal/OutgoingRequests.ts"
+import { Partitioners } from "./internal/PatchedKafkaJS.ts"
+import { makeOffsetReader } from "./internal/StableOffsets.ts"
+import { type CommittedOffset, KafkaAdmin } from "./KafkaAdmin.ts"
+import type { OffsetCommit } from "./KafkaConsumer.ts"
+import { KafkaError, Refused } from "./KafkaError.ts"
+import type { AddressedRecord } from "./KafkaProducer.ts"
+import type { KafkaSettings } from "./KafkaSettings.ts"
+
+/** Records and offsets that become visible together, or not at all. `generation` is the member's when the work was taken on. */
+export interface Transaction {
+  readonly records: ReadonlyArray<AddressedRecord>
+  readonly generation: GroupGeneration
+  readonly offsets: ReadonlyArray<OffsetCommit>
+}
+
+export interface TransactionOptions {
+  readonly groupId: string
+  readonly topic: string
+  /** Of this process alone; what it leaves open is ended by whoever finds this id in a commit's metadata. */
+  readonly transactionalId: string
+  /** The transactional id in a commit's metadata: whose transaction may be pending on the partition. */
+  readonly ownerOf: (metadata: string) => string | undefined
+}
+
+/**
+ * Transactions of one producer for a whole process, fenced by the consumer group's generation (KIP-447): a member that has been replaced is refused,
+ * whatever it still has to say.
+ */
+export class KafkaTransactions extends Context.Service<KafkaTransactions, {
+  /**
+   * Succeeds when everything is committed, fails when nothing is: after a fault in the middle the group's committed offsets say which. The producer
+   * is made anew after every failure.
+   */
+  readonly commit: (transaction: Transaction) => Effect.Effect<void, KafkaError>
+  /**
+   * What the group has committed, once no transaction is pending on any of the partitions; the first offset that is there where it has committed
+   * nothing. With `takeOver`, the pending transaction of an owner that may be dead is ended, which fences that owner.
+   */
+  readonly stableOffsets: (
+    partitions: ReadonlyArray<number>,
+    takeOver: boolean
+  ) => Effect.Effect<ReadonlyMap<number, CommittedOffset>, KafkaError>
+}>()("@origin-regions/kafka/KafkaTransactions") {
+  static readonly layer = (
+    settings: KafkaSettings,
+    options: TransactionOptions
+  ): Layer.Layer<KafkaTransactions, never, KafkaAdmin> => Layer.effect(KafkaTransactions, make(settings, options))
+}
+
+/** Ends a transaction that its owner has left open. A transaction takes milliseconds: no call to the API happens inside one. */
+const TRANSACTION_TIMEOUT = Duration.seconds(10)
+const POLL_SPACING = Duration.millis(20)
+/** A pending transaction of a living owner is over by then. */
+const GRACE_POLLS = 5
+const HANGING_AFTER = Duration.seconds(30)
+const RETRY_SPACING = Duration.millis(500)
+
+const hangingPolls = Duration.toMillis(HANGING_AFTER) / Duration.toMillis(POLL_SPACING)
+
+const close = (producer: Producer) => Effect.ignore(Effect.tryPromise(() => producer.disconnect()))
+
+const untilKnown = <A>(effect: Effect.Effect<A, KafkaError>) =>
+  effect.pipe(
+    Effect.tapError((error) => Effect.logWarning(error.message)),
+    Effect.retry({
+      schedule: Schedule.spaced(RETRY_SPACING),
+      while: ({ reason }) => reason._tag === "Unreachable" || reason._tag === "Crashed"
+    })
+  )
+
+const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: TransactionOptions) {
+  const { groupId, ownerOf, topic, transactionalId } = options
+  const admin = yield* KafkaAdmin
+  const client = yield* makeClient(settings, "origin-regions-transactions", {
+    initialRetryTime: 5,
+    maxRetryTime: 1_000,
+    factor: 0.2,
+    multiplier: 1.6,
+    retries: 16
+  })
+  const readOffsets = yield* makeOffsetReader(client)
+  const current = yield* Ref.make(Option.none<Producer>())
+  const oneAtATime = yield* Semaphore.make(1)
+
+  /** A producer that holds the id from now on: whoever had it is fenced, and what it left open is ended. */
+  const open = (id: string) =>
+    Effect.tryPromise({
+      try: async () => {
+        const producer = client.producer({
+          transactionalId: id,
+          idempotent: true,
+          maxInFlightRequests: 1,
+          transactionTimeout: Duration.toMillis(TRANSACTION_TIMEOUT),
+          allowAutoTopicCreation: false,
+          createPartitioner: Partitioners.DefaultPartitioner
+        })
+        await producer.connect()
+        // The id is taken with a producer's first transaction; aborting an empty one sends nothing.
+        const transaction = await producer.transaction()
+        await transaction.abort()
+        return producer
+      },
+      catch: (error) => kafkaError("begin transactions", error)
+    })
+
+  const drop = Effect.flatMap(
+    Ref.getAndSet(current, Option.none()),
+    (producer) => Option.isNone(producer) ? Effect.void : close(producer.value)
+  )
+
+  const producer = Effect.flatMap(Ref.get(current), (open_) =>
+    Option.isSome(open_)
+      ? Effect.succeed(open_.value)
+      : Effect.tap(open(transactionalId), (fresh) => Ref.set(current, Option.some(fresh))))
+
+  const attempt = (producer: Producer, { generation, offsets, records }: Transaction) =>
+    Effect.tryPromise({
+      try: async () => {
+        const transaction = await producer.transaction()
+        // Records before offsets: only these are tried again while the transaction before is still being completed.
+        for (const request of requestsOf(records)) {
+          await transaction.sendBatch({ acks: -1, topicMessages: topicMessages(request) })
+        }
+        const partitions = offsets.map(({ metadata, offset, partition }) => ({
+          partition,
+          offset: String(offset),
+          metadata
+        }))
+        await transaction.sendOffsets({
+          consumerGroupId: groupId,
+          topics: fencedBy([{ topic, partitions }], generation)
+        })
+        await transaction.commit()
+      },
+      catch: (error) => kafkaError("publish outcomes with their progress", error)
+    })
+
+  const stableOffsets = Effect.fn("KafkaTransactions.stableOffsets")(function*(
+    partitions: ReadonlyArray<number>,
+    takeOver: boolean
+  ) {
+    const fenced = new Set<string>([transactionalId])
+    for (let poll = 0;; poll++) {
+      const offsets = yield* readOffsets(groupId, topic, partitions, true)
+      const failed = offsets.find(({ errorCode }) => errorCode !== 0 && errorCode !== UNSTABLE_OFFSET_COMMIT)
+      if (failed !== undefined) {
+        const detail = `Kafka's error ${failed.errorCode} for partition ${failed.partition}`
+        return yield* new KafkaError({
+          operation: "look up committed offsets",
+          reason: new Refused({ type: String(failed.errorCode), detail })
+        })
+      }
+      const pending = offsets.filter(({ errorCode }) => errorCode === UNSTABLE_OFFSET_COMMIT).map(({ partition }) =>
+        partition
+      )
+      if (pending.length === 0) return yield* withBeginnings(offsets)
+      if (takeOver && poll >= GRACE_POLLS) yield* endPending(pending, fenced)
+      if (poll > 0 && poll % hangingPolls === 0) {
+        yield* Effect.logError(
+          `A transaction has been pending for ${poll * Duration.toMillis(POLL_SPACING) / 1000} s on partitions ${
+            pending.join(", ")
+          } of ${topic}, and is not its owner's any more: see the runbook on hanging transactions`
+        )
+      }
+      yield* Effect.sleep(POLL_SPACING)
+    }
+  })
+
+  const withBeginnings = Effect.fnUntraced(function*(
+    offsets: ReadonlyArray<{ readonly partition: number; readonly offset: number; readonly metadata: string }>
+  ) {
+    const first = offsets.some(({ offset }) => offset < 0)
+      ? yield* admin.beginningOffsets(topic)
+      : new Map<number, number>()
+    return new Map(offsets.map(({ metadata, offset, partition }) => [
+      partition,
+      offset < 0 ? { offset: first.get(partition) ?? 0, metadata: "" } : { offset, metadata }
+    ]))
+  })
+
+  /** Two members that take over at once fence the same id twice, which does no harm. */
+  const endPending = Effect.fnUntraced(function*(partitions: ReadonlyArray<number>, fenced: Set<string>) {
+    const last = yield* readOffsets(groupId, topic, partitions, false)
+    for (const { metadata } of last) {
+      const owner = ownerOf(metadata)
+      if (owner === undefined || fenced.has(owner)) continue
+      fenced.add(owner)
+      yield* Effect.logInfo(`Ending the transaction that ${owner} has left open`)
+      yield* Effect.flatMap(open(owner), close)
+    }
+  })
+
+  /** After a fault: whether the group has what the transaction was to commit. All partitions have it or none. */
+  const wasCommitted = ({ offsets }: Transaction) =>
+    Effect.map(
+      stableOffsets(offsets.map(({ partition }) => partition), false),
+      (stored) =>
+        offsets.every(({ metadata, offset, partition }) => {
+          const committed = stored.get(partition)
+          return committed?.offset === offset && committed.metadata === metadata
+        })
+    )
+
+  yield* Effect.addFinalizer(() => drop)
+  return KafkaTransactions.of({
+    stableOffsets,
+    commit: Effect.fn("KafkaTransactions.commit")((transaction: Transaction) =>
+      Effect.flatMap(producer, (open_) =>
+        // A transaction that is given up half-way would stay open until somebody else ends it.
+        Effect.uninterruptible(attempt(open_, transaction)).pipe(
+          Effect.catch((error) =>
+            // The new producer ends what the old one left pending, and only then do the offsets say how it went.
+            Effect.andThen(drop, untilKnown(producer)).pipe(
+              Effect.andThen(
+                error.reason._tag === "StaleGeneration" ? Effect.succeed(false) : untilKnown(wasCommitted(transaction))
+              ),
+              Effect.flatMap((committed) => committed ? Effect.void : Effect.fail(error))
+            )
+          )
+        )).pipe(oneAtATime.withPermit)
+    )
+  })
+})

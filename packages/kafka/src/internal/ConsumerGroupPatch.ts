@@ -1,0 +1,214 @@
+import type { createRequire } from "node:module"
+import { isUnreachable } from "./KafkaErrors.ts"
+
+/** kafkajs' consumer group member, as far as it is used here. */
+export interface ConsumerGroup {
+  commitOffsets(offsets: {
+    readonly topics: ReadonlyArray<{
+      readonly topic: string
+      readonly partitions: ReadonlyArray<
+        { readonly partition: number; readonly offset: string; readonly metadata: string }
+      >
+    }>
+  }): Promise<void>
+  heartbeat(options: { readonly interval: number }): Promise<void>
+  leave(): Promise<void>
+}
+
+/** Who runs a consumer, and is asked where kafkajs asks nobody. Set on the consumer's cluster, which is all that both can reach. */
+export interface GroupOwner {
+  /** Before every attempt to join, which waits for it; a rejection ends the attempt. */
+  readonly joining: (group: ConsumerGroup) => Promise<void>
+  /** Records were deleted before they were read, and reading would go on at `offset`. Not yet where the answer is false: it is asked again. */
+  readonly skipping: (partition: number, offset: number) => Promise<boolean>
+}
+
+export const GROUP_OWNER = Symbol("group owner")
+
+interface Coordinator {
+  isConnected(): boolean
+}
+
+interface Cluster {
+  findGroupCoordinator(group: { readonly groupId: string }): Promise<Coordinator>
+  refreshMetadata(): Promise<void>
+  fetchTopicsOffset(
+    topics: ReadonlyArray<{ topic: string; partitions: ReadonlyArray<{ partition: number }>; fromBeginning: boolean }>
+  ): Promise<ReadonlyArray<{ partitions: ReadonlyArray<{ offset: string }> }>>
+  readonly [GROUP_OWNER]?: GroupOwner
+}
+
+interface PatchedGroup extends ConsumerGroup {
+  readonly cluster: Cluster
+  readonly groupId: string
+  coordinator: Coordinator
+  joinAndSync(): Promise<void>
+  fetch(nodeId: string): Promise<ReadonlyArray<unknown>>
+  recoverFromFetch(error: unknown): Promise<void>
+  recoverFromOffsetOutOfRange(error: unknown): Promise<void>
+  [join: symbol]: () => Promise<void>
+  [OWES_JOIN]?: boolean
+}
+
+interface OffsetManager {
+  readonly cluster: Cluster
+  readonly groupId: string
+  readonly resolvedOffsets: Record<string, Record<number, string>>
+  coordinator: Coordinator
+  getCoordinator(): Promise<Coordinator>
+  commitOffsets(offsets: unknown): Promise<void>
+  setDefaultOffset(at: { readonly topic: string; readonly partition: number }): Promise<void>
+}
+
+interface Batch {
+  readonly rawMessages: ReadonlyArray<unknown>
+  isEmpty(): boolean
+  isEmptyDueToFiltering(): boolean
+}
+
+interface ConnectionPool {
+  getConnection(index: number): Promise<unknown>
+  getConnectionByRequest(request: { readonly request: { readonly apiKey: number } }): Promise<unknown>
+}
+
+const OWES_JOIN = Symbol("owes join")
+
+/** What a fetch fails with when the partitions' leaders are not where they were thought to be. */
+const staleMetadata: ReadonlySet<unknown> = new Set([
+  "LEADER_NOT_AVAILABLE",
+  "NOT_LEADER_FOR_PARTITION",
+  "FENCED_LEADER_EPOCH",
+  "UNKNOWN_LEADER_EPOCH",
+  "UNKNOWN_TOPIC_OR_PARTITION",
+  "KafkaJSTopicMetadataNotLoaded",
+  "KafkaJSBrokerNotFound"
+])
+
+/** Kafka's name for an error, where it is one of Kafka's, or kafkajs' name for it. */
+const nameOf = (error: unknown): unknown => {
+  if (!(error instanceof Error)) return undefined
+  return "type" in error ? error.type : error.name
+}
+
+/** Makes kafkajs stop all fetching and join again. */
+const joinAgain = () => Object.assign(new Error("The group has to be joined again"), { type: "REBALANCE_IN_PROGRESS" })
+
+/** An outage ends one attempt, and not the membership: kafkajs' outer loop retries what it holds for retriable. */
+const toBeRetried = (error: unknown): unknown =>
+  error instanceof Error && isUnreachable(error) ? Object.assign(error, { retriable: true }) : error
+
+/** Mends kafkajs' consumer group: the life of a membership through rebalances and outages. */
+export const patchConsumerGroup = (require: ReturnType<typeof createRequire>): void => {
+  const { prototype: group } = require("kafkajs/src/consumer/consumerGroup") as { readonly prototype: PatchedGroup }
+  const { fetch, heartbeat, joinAndSync } = group
+
+  const JOIN = Object.getOwnPropertySymbols(group).find(({ description }) =>
+    description === "private:ConsumerGroup:join"
+  )
+  const join = JOIN === undefined ? undefined : group[JOIN]
+  if (JOIN === undefined || join === undefined) throw new Error("kafkajs has no private:ConsumerGroup:join")
+
+  // It has no hook that a rebalance would wait for.
+  group[JOIN] = async function(this: PatchedGroup) {
+    await this.cluster[GROUP_OWNER]?.joining(this)
+    return join.call(this)
+  }
+
+  // Where a rejoin fails it goes on fetching as if it had joined, and can idle for ever.
+  group.joinAndSync = async function() {
+    this[OWES_JOIN] = true
+    try {
+      await joinAndSync.call(this)
+    } catch (error) {
+      throw toBeRetried(error)
+    }
+    this[OWES_JOIN] = false
+  }
+
+  group.fetch = async function(nodeId) {
+    if (this[OWES_JOIN] === true) throw joinAgain()
+    try {
+      return await fetch.call(this, nodeId)
+    } catch (error) {
+      throw toBeRetried(error)
+    }
+  }
+
+  // It joins from inside a fetch, beside other fetches that go on, and forgets a broker whose connection broke, without closing the other one. What
+  // is thrown from here stops all fetches first.
+  group.recoverFromFetch = async function(error) {
+    const name = nameOf(error)
+    if (name === "OFFSET_OUT_OF_RANGE") return this.recoverFromOffsetOutOfRange(error)
+    if (name === "KafkaJSStaleTopicMetadataAssignment") throw joinAgain()
+    if (staleMetadata.has(name)) await this.cluster.refreshMetadata()
+    throw error
+  }
+
+  // It sends heartbeats to the broker that was the coordinator when it joined, whatever has become of it.
+  group.heartbeat = async function(options) {
+    try {
+      await heartbeat.call(this, options)
+    } catch (error) {
+      if (!isUnreachable(error)) throw error
+      this.coordinator = await this.cluster.findGroupCoordinator({ groupId: this.groupId }).catch((failure: unknown) => {
+        throw toBeRetried(failure)
+      })
+    }
+  }
+
+  const { prototype: offsets } = require("kafkajs/src/consumer/offsetManager") as { readonly prototype: OffsetManager }
+  const { commitOffsets } = offsets
+
+  // The same for commits.
+  offsets.getCoordinator = async function() {
+    if (!this.coordinator.isConnected()) this.coordinator = await this.cluster.findGroupCoordinator({ groupId: this.groupId })
+    return this.coordinator
+  }
+
+  offsets.commitOffsets = async function(committed) {
+    try {
+      await commitOffsets.call(this, committed)
+    } catch (error) {
+      if (nameOf(error) === "NOT_COORDINATOR_FOR_GROUP") {
+        this.coordinator = await this.cluster.findGroupCoordinator({ groupId: this.groupId })
+      }
+      throw error
+    }
+  }
+
+  // When an offset is out of range it commits a placeholder over the group's offset and metadata. Reading goes on at the first record instead.
+  offsets.setDefaultOffset = async function({ partition, topic }) {
+    const [fetched] = await this.cluster.fetchTopicsOffset([{
+      topic,
+      partitions: [{ partition }],
+      fromBeginning: true
+    }])
+    const offset = fetched?.partitions[0]?.offset
+    const resolved = this.resolvedOffsets[topic]
+    if (offset === undefined || resolved === undefined) return
+    const owner = this.cluster[GROUP_OWNER]
+    if (owner !== undefined && !(await owner.skipping(partition, Number(offset)))) return
+    resolved[partition] = offset
+  }
+
+  const { prototype: batch } = require("kafkajs/src/consumer/batch") as { readonly prototype: Batch }
+
+  // Batches of nothing but transaction markers or aborted records never reach eachBatch, so that nobody learns how far reading has got. They
+  // shall, with no messages.
+  batch.isEmpty = function() {
+    return this.rawMessages.length === 0
+  }
+  batch.isEmptyDueToFiltering = () => false
+
+  const { prototype: pool } = require("kafkajs/src/network/connectionPool") as { readonly prototype: ConnectionPool }
+  const apiKeys = require("kafkajs/src/protocol/requests/apiKeys") as Readonly<Record<string, number>>
+  const { getConnectionByRequest } = pool
+  const FETCH_CONNECTION = 1
+
+  // A broker answers a connection's requests one after another: a member that leaves would wait behind its own attempt to join.
+  pool.getConnectionByRequest = function(request) {
+    return request.request.apiKey === apiKeys["LeaveGroup"]
+      ? this.getConnection(FETCH_CONNECTION)
+      : getConnectionByRequest.call(this, request)
+  }
+}
