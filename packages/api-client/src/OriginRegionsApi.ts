@@ -3,7 +3,8 @@ import type { OriginIp } from "@origin-regions/domain/OriginIp"
 import type { Region } from "@origin-regions/domain/Region"
 import type { Vendor } from "@origin-regions/domain/Vendor"
 import type { ZoneId } from "@origin-regions/domain/ZoneId"
-import { Clock, Context, Effect, Layer, Redacted, Result, Schema } from "effect"
+import { Clock, Context, Effect, Exit, Layer, Redacted, Result, Schema } from "effect"
+import { ApiClock } from "./ApiClock.ts"
 import type { ApiError } from "./ApiError.ts"
 import { type ApiCredential, ApiSettings } from "./ApiSettings.ts"
 import { type AnswerContext, parseBody, readAnswer } from "./internal/ApiAnswer.ts"
@@ -40,6 +41,10 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
   readonly list: (zoneId: ZoneId) => Effect.Effect<ReadonlyArray<Mapping>, ApiError>
   /** The regions that mappings of a zone can name. */
   readonly supportedRegions: (zoneId: ZoneId) => Effect.Effect<SupportedRegions, ApiError>
+  /** Succeeds when anything answers at the API's address, whatever it says. */
+  readonly probe: Effect.Effect<void, ApiError>
+  /** The API's clock, from the answers that there have been. */
+  readonly clock: ApiClock
 }>()("@origin-regions/api-client/OriginRegionsApi") {
   /** Speaks generation 1 over HTTP, as `ApiSettings` say. The connections close with the layer's scope. */
   static readonly layerNoDeps = Layer.effect(
@@ -47,6 +52,7 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
     Effect.gen(function*() {
       const { baseUrl, connections, credential, timeout } = yield* ApiSettings
       const transport = yield* makeHttpTransport({ origin: baseUrl.origin, connections, timeout })
+      const clock = new ApiClock(yield* Clock.Clock)
       const context: AnswerContext = { clock: yield* Clock.Clock, redact: redactor(credential) }
       const basePath = baseUrl.pathname.replace(/\/+$/, "")
       const readHeaders = ["accept", "application/json", "user-agent", "origin-regions", ...authorization(credential)]
@@ -63,7 +69,10 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
       ) =>
         transport.send(
           { method, path, headers: body === null ? readHeaders : writeHeaders, body },
-          (answer) => readAnswer(answer, parse, promised, readResult, context)
+          (answer) => {
+            clock.observe(answer.headers["date"])
+            return readAnswer(answer, parse, promised, readResult, context)
+          }
         )
       const pathOf = ({ zone_id, origin_ip }: MappingAddress) => `${collectionPath(basePath, zone_id)}/${origin_ip}`
       return OriginRegionsApi.of({
@@ -103,7 +112,17 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
             null,
             "the supported regions",
             readSupportedRegions
-          )
+          ),
+        probe: transport.send({
+          method: "GET",
+          path: basePath === "" ? "/" : basePath,
+          headers: readHeaders,
+          body: null
+        }, (answer) => {
+          clock.observe(answer.headers["date"])
+          return Exit.void
+        }),
+        clock
       })
     })
   )

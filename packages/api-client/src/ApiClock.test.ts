@@ -1,0 +1,42 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Duration, Effect } from "effect"
+import { TestClock } from "effect/testing"
+import { ApiClock } from "./ApiClock.ts"
+
+const date = (milliseconds: number): string => new Date(milliseconds).toUTCString()
+
+describe("ApiClock", () => {
+  it.effect("knows nothing before the first answer, and nothing from a header that is no date", () =>
+    Effect.gen(function*() {
+      const clock = new ApiClock(yield* Clock.Clock)
+      assert.isUndefined(clock.reached())
+      clock.observe(undefined)
+      clock.observe("soon")
+      assert.isUndefined(clock.reached())
+    }))
+
+  it.effect("never runs ahead of the API's clock, and comes within a second of it", () =>
+    Effect.gen(function*() {
+      const ahead = 5_000_350
+      const clock = new ApiClock(yield* Clock.Clock)
+      for (let step = 0; step < 40; step++) {
+        yield* TestClock.adjust(Duration.millis(130))
+        const api = (yield* Clock.currentTimeMillis) + ahead
+        clock.observe(date(api))
+        assert.isAtMost(clock.reached() ?? Infinity, api)
+      }
+      yield* TestClock.adjust(Duration.millis(130))
+      assert.isAbove(clock.reached() ?? 0, (yield* Clock.currentTimeMillis) + ahead - 200)
+    }))
+
+  it.effect("follows a clock that was set back, once the window has passed", () =>
+    Effect.gen(function*() {
+      const clock = new ApiClock(yield* Clock.Clock)
+      clock.observe(date(1_000_000_000))
+      for (let minute = 0; minute < 3; minute++) {
+        yield* TestClock.adjust("1 minute")
+        clock.observe(date(500_000_000 + (yield* Clock.currentTimeMillis)))
+      }
+      assert.isAtMost(clock.reached() ?? Infinity, 500_000_000 + (yield* Clock.currentTimeMillis))
+    }))
+})

@@ -1,0 +1,48 @@
+import type { Clock } from "effect"
+
+/** How long the best observation counts: the API's clock may be set back, and then older ones are wrong. */
+const WINDOW_MILLIS = 60_000
+
+/**
+ * The API's clock, as far as the `Date` headers of its answers tell. They have whole seconds and are as old as the answer, so what is known for
+ * sure is a time that the API's clock has reached; the best of the last observations is less than a second behind. Runs on the monotonic clock: setting this machine's
+ * time changes nothing.
+ */
+export class ApiClock {
+  readonly #clock: Clock.Clock
+  /** The largest difference between the API's time and ours that was seen, in this window and in the one before. */
+  #best: number | undefined
+  #bestBefore: number | undefined
+  #windowEnds = 0
+
+  constructor(clock: Clock.Clock) {
+    this.#clock = clock
+  }
+
+  /** Takes in an answer's `Date` header. */
+  observe(date: string | Array<string> | undefined): void {
+    if (typeof date !== "string") return
+    const api = Date.parse(date)
+    if (Number.isNaN(api)) return
+    const now = this.#now()
+    if (now >= this.#windowEnds) {
+      this.#bestBefore = now < this.#windowEnds + WINDOW_MILLIS ? this.#best : undefined
+      this.#best = undefined
+      this.#windowEnds = now + WINDOW_MILLIS
+    }
+    const difference = api - now
+    if (this.#best === undefined || difference > this.#best) this.#best = difference
+  }
+
+  /** A time that the API's clock has reached, in milliseconds since 1970; `undefined` before its first answer. */
+  reached(): number | undefined {
+    const difference = this.#best === undefined || (this.#bestBefore !== undefined && this.#bestBefore > this.#best)
+      ? this.#bestBefore
+      : this.#best
+    return difference === undefined ? undefined : Math.floor(this.#now() + difference)
+  }
+
+  #now(): number {
+    return Number(this.#clock.currentTimeNanosUnsafe()) / 1_000_000
+  }
+}
