@@ -1,6 +1,6 @@
 import { Context, Effect, Layer } from "effect"
 import type { Admin, ITopicConfig } from "kafkajs"
-import { makeClient } from "./internal/KafkaClient.ts"
+import { inOrder, makeClient } from "./internal/KafkaClient.ts"
 import { kafkaError } from "./internal/KafkaErrors.ts"
 import { CONFIG_RESOURCE_TOPIC } from "./internal/PatchedKafkaJS.ts"
 import type { KafkaError } from "./KafkaError.ts"
@@ -23,7 +23,7 @@ export interface CommittedOffset {
 /** Kafka's own default of `max.message.bytes`. */
 const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
 
-/** Looks after topics and offsets. */
+/** Looks after topics and offsets. Connects when it is first asked something. */
 export class KafkaAdmin extends Context.Service<KafkaAdmin, {
   /** Creates what is not there yet; says which topics those were. */
   readonly createTopics: (topics: ReadonlyArray<NewTopic>) => Effect.Effect<ReadonlyArray<string>, KafkaError>
@@ -54,20 +54,17 @@ const topicConfig = ({ configs, partitions, replicationFactor, topic }: NewTopic
 const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
   const client = yield* makeClient(settings, "origin-regions-admin")
   const admin = client.admin()
-  let connected = false
-
   /** Connects with the first operation: Kafka need not be there when the program starts. */
   const attempt = <A>(operation: string, run: (admin: Admin) => Promise<A>): Effect.Effect<A, KafkaError> =>
     Effect.tryPromise({
       try: async () => {
-        if (!connected) await admin.connect()
-        connected = true
-        return await run(admin)
+        await admin.connect()
+        return run(admin)
       },
       catch: (error) => kafkaError(operation, error)
     })
 
-  yield* Effect.addFinalizer(() => Effect.ignore(Effect.tryPromise(() => admin.disconnect())))
+  yield* Effect.addFinalizer(() => inOrder(Effect.tryPromise(() => admin.disconnect())))
 
   const offsetsOf = (topic: string, pick: (offsets: { readonly low: string; readonly high: string }) => string) =>
     Effect.map(

@@ -1,12 +1,13 @@
 import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
-import { Clock, Context, Deferred, Duration, Effect, Exit, FiberSet, Layer, Schedule, type Scope } from "effect"
+import { Cause, Clock, Context, Deferred, Duration, Effect, Exit, FiberSet, Layer, Schedule, type Scope } from "effect"
 import type { Consumer, EachBatchPayload } from "kafkajs"
-import { makeClient } from "./internal/KafkaClient.ts"
+import { type ConsumerGroup, GROUP_OWNER, type GroupOwner } from "./internal/ConsumerGroupPatch.ts"
+import { inOrder, makeClient } from "./internal/KafkaClient.ts"
 import { kafkaError } from "./internal/KafkaErrors.ts"
-import { OFFSET_RESET, PartitionAssigners } from "./internal/PatchedKafkaJS.ts"
+import { PartitionAssigners } from "./internal/PatchedKafkaJS.ts"
 import { sourceRecord } from "./internal/SourceRecords.ts"
 import { type CommittedOffset, KafkaAdmin } from "./KafkaAdmin.ts"
-import { Crashed, KafkaError, StaleGeneration } from "./KafkaError.ts"
+import { KafkaError, StaleGeneration } from "./KafkaError.ts"
 import type { KafkaSettings } from "./KafkaSettings.ts"
 
 /**
@@ -29,15 +30,24 @@ export interface RecordBatch {
   readonly records: ReadonlyArray<SourceRecord>
 }
 
-/** Who processes the records. All but `drain` are called synchronously between fetches and must be quick; back-pressure is `pause`. */
+/**
+ * Who processes the records. All but `drain` are called synchronously between fetches and must be quick; back-pressure is `pause`. A handler that
+ * throws is called no more, and the subscription's `failure` dies of what it threw.
+ */
 export interface ConsumerHandler {
-  /** After each join, before the first batch. */
+  /** After each join, before the first batch. No partition is paused then. */
   readonly assigned: (assignment: Assignment) => void
   /** Takes a batch, or answers with the offset to go on from, where the batch does not follow what was taken before. */
   readonly received: (batch: RecordBatch) => number | undefined
-  /** The broker has deleted records before they were read: reading goes on at `offset`. */
+  /**
+   * The offset to be read is not there: the records were deleted before they were read, and reading goes on at the first that is left, `offset`. It
+   * lies before what was read where the partition has lost its end, or was made anew.
+   */
   readonly skipped: (partition: number, offset: number) => void
-  /** A rebalance has begun: settle and commit what is in flight, start nothing more. Cut off after `drainTimeout`. */
+  /**
+   * A rebalance has begun: settle and commit what is in flight, start nothing more. Interrupted after `drainTimeout`. Nothing can be committed where
+   * the membership itself was lost.
+   */
   readonly drain: Effect.Effect<void>
 }
 
@@ -57,7 +67,10 @@ export interface MemberState {
 
 /** A member of a consumer group, while its scope is open. */
 export interface Subscription {
-  /** One attempt, refused as `StaleGeneration` once `epoch` is not the current one. */
+  /**
+   * One attempt, refused as `StaleGeneration` once `epoch` is not the current one. The broker judges each partition by itself: where it refuses one
+   * of several, the others are committed, and this fails.
+   */
   readonly commit: (epoch: number, offsets: ReadonlyArray<OffsetCommit>) => Effect.Effect<void, KafkaError>
   readonly pause: (partition: number) => void
   readonly resume: (partition: number) => void
@@ -100,13 +113,11 @@ export class KafkaConsumer extends Context.Service<KafkaConsumer, {
     this.layerNoDeps(settings).pipe(Layer.provide(KafkaAdmin.layer(settings)))
 }
 
+/** Often enough to be heard between two of the group's impatient looks. Source: KafkaConsumer's `heartbeat.interval.ms`. */
 const HEARTBEAT_INTERVAL = Duration.seconds(3)
 /** Bounds how long a fetch of nothing takes, and with it how fast a resumed partition is read again. */
-const MAX_WAIT_MILLIS = 200
-const STOP_TIMEOUT = Duration.seconds(5)
+const MAX_WAIT = Duration.millis(200)
 const CONNECT_SPACING = Duration.seconds(2)
-/** How much longer than the group may take a rejoin can last before the member counts as lost. */
-const REJOIN_MARGIN = Duration.seconds(30)
 
 /** kafkajs throws where it is between two runs; what is paused is settled anew with each assignment. */
 const whileRunning = (act: () => void) => {
@@ -117,7 +128,15 @@ const whileRunning = (act: () => void) => {
   }
 }
 
-type Phase = "joining" | "joined" | "draining" | "rejoining" | "stopped"
+/**
+ * - joining: nothing has been handed out yet
+ * - joined: the partitions are ours
+ * - draining: a rebalance has begun, and our join waits for what is in flight
+ * - drained: our join is on its way; nothing is in flight, or it has been given up
+ * - lost: the client has crashed, something may still be in flight
+ * - stopped: by us, or by a fault of the handler
+ */
+type Phase = "joining" | "joined" | "draining" | "drained" | "lost" | "stopped"
 
 const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
   settings: KafkaSettings,
@@ -129,48 +148,90 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
   const clock = yield* Clock.Clock
   const now = () => clock.currentTimeMillisUnsafe()
   const client = yield* makeClient(settings, "origin-regions-consumer")
-  const run = yield* FiberSet.makeRuntimePromise<never>()
+  const fibers = yield* FiberSet.make<void>()
+  const fork = yield* FiberSet.runtime(fibers)()
+  const run = yield* FiberSet.runtimePromise(fibers)()
   const failed = yield* Deferred.make<never, KafkaError>()
-  const fail = (detail: string) =>
-    Deferred.doneUnsafe(failed, Exit.fail(new KafkaError({ operation: "consume", reason: new Crashed({ detail }) })))
+  const heartbeatInterval = Duration.min(HEARTBEAT_INTERVAL, Duration.divideUnsafe(options.sessionTimeout, 3))
 
   let phase: Phase = "joining"
   let epoch = 0
   let partitions: ReadonlyArray<number> = []
-  let ready: Promise<void> = Promise.resolve()
-  let lastPayload: EachBatchPayload | undefined
+  /** Done once the handler has been told of the current assignment. */
+  let assigned = Deferred.makeUnsafe<void>()
+  let group: ConsumerGroup | undefined
+  let firstJoin: Promise<void> = Promise.resolve()
   let lastContact = now()
 
-  const headsOf = (assigned: ReadonlyArray<number>) =>
+  const isIn = (...phases: ReadonlyArray<Phase>): boolean => phases.includes(phase)
+
+  const stopFor = (exit: Exit.Exit<never, KafkaError>) => {
+    phase = "stopped"
+    Deferred.doneUnsafe(failed, exit)
+  }
+
+  /** Tells the handler something. A fault of its own would meet it again with every retry, and kafkajs retries for minutes. */
+  const tell = <A>(what: () => A): A | undefined => {
+    try {
+      return what()
+    } catch (fault) {
+      stopFor(Exit.die(fault))
+      return undefined
+    }
+  }
+
+  const headsOf = (owned: ReadonlyArray<number>) =>
     Effect.gen(function*() {
       const committed = yield* admin.committedOffsets(groupId, topic)
-      const first = assigned.every((partition) => committed.has(partition))
+      const first = owned.every((partition) => committed.has(partition))
         ? new Map<number, number>()
         : yield* admin.beginningOffsets(topic)
       return new Map(
-        assigned.map((
-          partition
-        ) => [partition, committed.get(partition) ?? { offset: first.get(partition) ?? 0, metadata: "" }])
+        owned.map((partition) => [
+          partition,
+          committed.get(partition) ?? { offset: first.get(partition) ?? 0, metadata: "" }
+        ])
       )
     })
 
   /** Looks up where the group stands until it is known, and hands the partitions over, unless another join has begun meanwhile. */
-  const assign = (at: number, assigned: ReadonlyArray<number>) =>
-    Effect.gen(function*() {
-      const heads = yield* headsOf(assigned).pipe(
-        Effect.tapError((error) => Effect.logWarning(error.message)),
-        Effect.retry({ schedule: Schedule.spaced(CONNECT_SPACING), while: () => at === epoch })
-      )
-      if (at === epoch && phase === "joined") handler.assigned({ epoch: at, heads })
-    }).pipe(Effect.ignore)
+  const assign = (at: number, owned: ReadonlyArray<number>) => {
+    const isCurrent = () => at === epoch && isIn("joined")
+    return headsOf(owned).pipe(
+      Effect.tapError((error) => Effect.logWarning(error.message)),
+      Effect.retry({
+        schedule: Schedule.spaced(CONNECT_SPACING),
+        while: ({ reason }) => reason._tag === "Unreachable" && isCurrent()
+      }),
+      Effect.match({
+        onFailure: (error) => {
+          if (isCurrent()) stopFor(Exit.fail(error))
+        },
+        onSuccess: (heads) => {
+          if (!isCurrent()) return
+          tell(() => handler.assigned({ epoch: at, heads }))
+          Deferred.doneUnsafe(assigned, Exit.void)
+        }
+      })
+    )
+  }
 
-  const heartbeat = Effect.ignore(Effect.tryPromise(async () => lastPayload?.heartbeat()))
+  /** Whether the handler knows of the assignment; kafkajs sends no heartbeat while it waits for this, and so not for long. */
+  const isHandedOver = async (): Promise<boolean> => {
+    if (!Deferred.isDoneUnsafe(assigned)) {
+      await run(Effect.asVoid(Effect.timeoutOption(Deferred.await(assigned), MAX_WAIT)))
+    }
+    return Deferred.isDoneUnsafe(assigned) && isIn("joined")
+  }
 
-  /** Runs before each join: nothing of the old generation may be in flight when the new one begins. */
-  const beforeJoin = Effect.gen(function*() {
-    if (phase === "joining" || phase === "stopped") return
-    phase = "draining"
-    const beating = Effect.repeat(heartbeat, Schedule.spaced(Duration.divideUnsafe(HEARTBEAT_INTERVAL, 3)))
+  const heartbeat = Effect.ignore(
+    Effect.tryPromise(async () => group?.heartbeat({ interval: Duration.toMillis(heartbeatInterval) }))
+  )
+
+  /** Nothing of the old generation may be in flight when the new one begins. */
+  const drain = Effect.gen(function*() {
+    if (phase === "joined") phase = "draining"
+    const beating = Effect.repeat(heartbeat, Schedule.spaced(Duration.divideUnsafe(heartbeatInterval, 3)))
     const drained = yield* handler.drain.pipe(
       Effect.raceFirst(Effect.andThen(beating, Effect.never)),
       Effect.timeoutOption(options.drainTimeout)
@@ -182,116 +243,122 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
         }: the rebalance goes on, and some requests may be applied again`
       )
     }
-    if (phase !== "draining") return
-    phase = "rejoining"
-    const at = ++epoch
-    const patience = Duration.sum(Duration.sum(options.rebalanceTimeout, options.sessionTimeout), REJOIN_MARGIN)
-    void run(Effect.andThen(
-      Effect.sleep(patience),
-      Effect.sync(() => {
-        if (at === epoch && phase === "rejoining") {
-          fail(`the group ${groupId} could not be rejoined within ${Duration.format(patience)}`)
-        }
-      })
-    ))
-  })
+    if (!isIn("stopped")) phase = "drained"
+  }).pipe(
+    Effect.catchCause((cause) =>
+      Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : Effect.sync(() => stopFor(Exit.failCause(cause)))
+    )
+  )
+
+  const owner: GroupOwner = {
+    joining: async (joiner) => {
+      if (isIn("joined", "lost")) await run(drain)
+      group = joiner
+      if (isIn("stopped")) throw Object.assign(new Error("the consumer has been stopped"), { retriable: false })
+    },
+    skipping: async (partition, offset) => {
+      if (!(await isHandedOver())) return false
+      tell(() => handler.skipped(partition, offset))
+      return !isIn("stopped")
+    }
+  }
 
   const consumer = client.consumer({
     groupId,
     sessionTimeout: Duration.toMillis(options.sessionTimeout),
     rebalanceTimeout: Duration.toMillis(options.rebalanceTimeout),
-    heartbeatInterval: Duration.toMillis(HEARTBEAT_INTERVAL),
-    maxWaitTimeInMs: MAX_WAIT_MILLIS,
+    heartbeatInterval: Duration.toMillis(heartbeatInterval),
+    maxWaitTimeInMs: Duration.toMillis(MAX_WAIT),
     maxBytesPerPartition: 512 * 1024,
     maxBytes: 4 * 1024 * 1024,
     metadataMaxAge: 60_000,
     allowAutoTopicCreation: false,
-    // An outage is no reason to give up; anything that trying again would not mend is.
-    retry: {
-      retries: 30,
-      maxRetryTime: 5_000,
-      restartOnFailure: async (error) => kafkaError("consume", error).reason._tag === "Unreachable"
-    },
+    // An outage of a minute or two does not end the membership. After that we start anew, and not kafkajs: it would do so even when stopped.
+    retry: { retries: 30, maxRetryTime: 5_000, restartOnFailure: async () => false },
+    // Not for the assignment: it is where the cluster is handed out by which the group finds its owner.
     partitionAssigners: [(config) => {
-      const cluster = config.cluster as typeof config.cluster & {
-        findGroupCoordinator: (group: { groupId: string }) => Promise<unknown>
-        [OFFSET_RESET]: (partition: number, offset: number) => void
-      }
-      const find = cluster.findGroupCoordinator.bind(cluster)
-      cluster.findGroupCoordinator = async (group) => {
-        await run(beforeJoin)
-        return find(group)
-      }
-      cluster[OFFSET_RESET] = handler.skipped
+      Object.assign(config.cluster, { [GROUP_OWNER]: owner })
       return PartitionAssigners.roundRobin(config)
     }]
   })
 
-  const joined = (assigned: ReadonlyArray<number>) => {
-    if (phase === "stopped") return
-    phase = "joined"
-    partitions = assigned
-    lastContact = now()
-    const at = ++epoch
-    for (const partition of assigned) resume(partition)
-    ready = run(assign(at, assigned))
-  }
-
   const pause = (partition: number) => whileRunning(() => consumer.pause([{ topic, partitions: [partition] }]))
-  const resume = (partition: number) => whileRunning(() => consumer.resume([{ topic, partitions: [partition] }]))
+  const resume = (...resumed: ReadonlyArray<number>) =>
+    whileRunning(() => consumer.resume([{ topic, partitions: [...resumed] }]))
 
-  const eachBatch = async (payload: EachBatchPayload): Promise<void> => {
-    lastPayload = payload
-    await ready
-    // Nothing here is resolved unless it is taken: what is left is fetched again.
-    if (phase !== "joined" || !payload.isRunning()) return
-    const { batch } = payload
-    const nextOffset = Number(batch.lastOffset()) + 1
-    const goOnFrom = handler.received({
-      partition: batch.partition,
-      fetchedOffset: Number((batch as unknown as { readonly fetchedOffset: string }).fetchedOffset),
-      nextOffset,
-      records: batch.messages.map((message) => sourceRecord(topic, batch.partition, message))
-    })
-    if (goOnFrom === undefined) payload.resolveOffset(batch.lastOffset())
+  const eachBatch = async ({ batch, isRunning, resolveOffset }: EachBatchPayload): Promise<void> => {
+    // What is not resolved here is fetched again.
+    if (!(await isHandedOver()) || !isRunning()) return
+    const goOnFrom = tell(() =>
+      handler.received({
+        partition: batch.partition,
+        fetchedOffset: Number((batch as unknown as { readonly fetchedOffset: string }).fetchedOffset),
+        nextOffset: Number(batch.lastOffset()) + 1,
+        records: batch.messages.map((message) => sourceRecord(topic, batch.partition, message))
+      })
+    )
+    if (isIn("stopped")) return
+    if (goOnFrom === undefined) resolveOffset(batch.lastOffset())
     else consumer.seek({ topic, partition: batch.partition, offset: String(goOnFrom) })
   }
 
-  consumer.on("consumer.group_join", ({ payload }) => joined(payload.memberAssignment[topic] ?? []))
+  consumer.on("consumer.group_join", ({ payload }) => {
+    if (isIn("stopped")) return
+    phase = "joined"
+    epoch += 1
+    partitions = payload.memberAssignment[topic] ?? []
+    assigned = Deferred.makeUnsafe()
+    lastContact = now()
+    resume(...partitions)
+    fork(assign(epoch, partitions))
+  })
   consumer.on("consumer.heartbeat", () => {
     lastContact = now()
-    // kafkajs can lose a rejoin: it beats on in a group that it never joined again. A heartbeat that fails this way makes it join.
-    if (phase === "rejoining") throw Object.assign(new Error("The rejoin was lost"), { type: "REBALANCE_IN_PROGRESS" })
   })
-  consumer.on("consumer.crash", ({ payload }) => {
-    const { message } = kafkaError(`consume the topic ${topic}`, payload.error)
-    if (payload.restart) void run(Effect.logWarning(`${message}. Trying again`))
-    else fail(message)
+
+  /** Consumes until the client crashes. */
+  const consume = Effect.callback<KafkaError>((resume) => {
+    const remove = consumer.on(
+      "consumer.crash",
+      ({ payload }) => resume(Effect.succeed(kafkaError(`consume the topic ${topic}`, payload.error)))
+    )
+    firstJoin = consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      partitionsConsumedConcurrently: 64,
+      eachBatch
+    }).catch((error: unknown) => resume(Effect.succeed(kafkaError(`consume the topic ${topic}`, error))))
+    return Effect.sync(remove)
+  })
+
+  const live = Effect.gen(function*() {
+    const error = yield* consume
+    if (phase === "joined") phase = "lost"
+    if (error.reason._tag !== "Unreachable") return yield* error
+    yield* Effect.logWarning(`${error.message}. Trying again`)
+    yield* Effect.sleep(CONNECT_SPACING)
+    yield* connect(consumer, topic, groupId)
   })
 
   yield* Effect.addFinalizer(() =>
-    Effect.sync(() => {
+    inOrder(Effect.tryPromise(async () => {
+      const isRejoining = isIn("draining", "drained")
       phase = "stopped"
-    }).pipe(
-      Effect.andThen(Effect.tryPromise(() => consumer.disconnect())),
-      Effect.timeoutOption(STOP_TIMEOUT),
-      Effect.ignore
-    )
+      // The coordinator ends a join when the member leaves; it would take as long as the other members do.
+      if (isRejoining) await group?.leave().catch(() => {})
+      // kafkajs can't stop before the first join, and would go on behind our back.
+      await firstJoin
+      await consumer.disconnect()
+    }))
   )
   yield* connect(consumer, topic, groupId)
-  yield* Effect.forkScoped(
-    Effect.tryPromise({
-      try: () =>
-        consumer.run({ autoCommit: false, eachBatchAutoResolve: false, partitionsConsumedConcurrently: 64, eachBatch }),
-      catch: (error) => kafkaError(`consume the topic ${topic}`, error)
-    }).pipe(Effect.catch((error) => Deferred.fail(failed, error)))
-  )
+  yield* Effect.forkScoped(Effect.catch(Effect.forever(live), (error) => Effect.sync(() => stopFor(Exit.fail(error)))))
 
   const subscription: Subscription = {
     commit: (at, offsets) =>
       Effect.suspend(() => {
-        const payload = lastPayload
-        if (payload === undefined || at !== epoch || (phase !== "joined" && phase !== "draining")) {
+        const member = group
+        if (member === undefined || at !== epoch || !isIn("joined", "draining")) {
           return Effect.fail(
             new KafkaError({
               operation: "commit offsets",
@@ -299,18 +366,13 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
             })
           )
         }
+        const committed = offsets.map(({ metadata, offset, partition }) => ({
+          partition,
+          offset: String(offset),
+          metadata
+        }))
         return Effect.tryPromise({
-          try: () =>
-            payload.commitOffsetsIfNecessary({
-              topics: [{
-                topic,
-                partitions: offsets.map(({ metadata, offset, partition }) => ({
-                  partition,
-                  offset: String(offset),
-                  metadata
-                }))
-              }]
-            }),
+          try: () => member.commitOffsets({ topics: [{ topic, partitions: committed }] }),
           catch: (error) => kafkaError("commit offsets", error)
         })
       }),

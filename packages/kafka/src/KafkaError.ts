@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 
-/** No broker answers: they are down, or the address is wrong. Worth trying again. */
+/** No broker answers (they are down, or the address is wrong), or none can at the moment. Worth trying again. */
 export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable", { detail: Schema.String }) {}
 
 /** The broker refuses the credential or the permission, or TLS fails. Trying again does not help before somebody changes that. */

@@ -1,11 +1,11 @@
 import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
 import { Cause, Context, Effect, Layer, Queue, Random, Stream } from "effect"
 import type { EachBatchPayload } from "kafkajs"
-import { makeClient } from "./internal/KafkaClient.ts"
+import { inOrder, makeClient } from "./internal/KafkaClient.ts"
 import { kafkaError } from "./internal/KafkaErrors.ts"
 import { sourceRecord } from "./internal/SourceRecords.ts"
 import { KafkaAdmin } from "./KafkaAdmin.ts"
-import { Crashed, KafkaError } from "./KafkaError.ts"
+import type { KafkaError } from "./KafkaError.ts"
 import type { KafkaSettings } from "./KafkaSettings.ts"
 
 /** Where to begin: at the first record that is there, after the last one that is there now, or at an offset for each partition. */
@@ -38,49 +38,60 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
   const read = ({ from, topic }: { readonly topic: string; readonly from: ReadFrom }) =>
     Stream.callback<SourceRecord, KafkaError>((queue) =>
       Effect.gen(function*() {
+        const operation = `read the topic ${topic}`
         const client = yield* makeClient(settings, "origin-regions-reader")
         const groupId = `origin-regions-reader${random.nextIntUnsafe()}${random.nextIntUnsafe()}`
-        const start = yield* offsetsFrom(topic, from)
-        const context = yield* Effect.context<never>()
-        const offer = Effect.runPromiseWith(context)
+        /** The next offset to read, by partition. */
+        const next = new Map(yield* offsetsFrom(topic, from))
+        const offer = Effect.runPromiseWith(yield* Effect.context<never>())
+        let ended = false
+        let firstJoin: Promise<void> = Promise.resolve()
         const consumer = client.consumer({
           groupId,
           maxWaitTimeInMs: 100,
           metadataMaxAge: 60_000,
           allowAutoTopicCreation: false,
-          retry: { retries: 30, maxRetryTime: 5_000 }
+          retry: { retries: 30, maxRetryTime: 5_000, restartOnFailure: async () => !ended }
         })
-        const attempt = (run: () => Promise<unknown>) =>
-          Effect.tryPromise({ try: run, catch: (error) => kafkaError(`read the topic ${topic}`, error) })
 
         const eachBatch = async ({ batch, heartbeat, isRunning, resolveOffset }: EachBatchPayload) => {
-          const first = start.get(batch.partition) ?? 0
           for (const message of batch.messages) {
             if (!isRunning()) return
-            if (Number(message.offset) >= first) {
-              await offer(Queue.offer(queue, sourceRecord(topic, batch.partition, message)))
-            }
+            const offset = Number(message.offset)
+            if (offset < (next.get(batch.partition) ?? 0)) continue
+            // A slow reader can keep us here until the group has forgotten us: we then join again, and go on after this.
+            await offer(Queue.offer(queue, sourceRecord(topic, batch.partition, message)))
+            next.set(batch.partition, offset + 1)
             await heartbeat()
           }
           resolveOffset(batch.lastOffset())
         }
 
+        // Nothing is committed: every join would begin at the first record.
+        consumer.on("consumer.group_join", () => {
+          for (const [partition, offset] of next) consumer.seek({ topic, partition, offset: String(offset) })
+        })
         consumer.on("consumer.crash", ({ payload }) => {
-          if (payload.restart) return
-          const detail = kafkaError(`read the topic ${topic}`, payload.error).reason.detail
-          Queue.failCauseUnsafe(
-            queue,
-            Cause.fail(new KafkaError({ operation: `read the topic ${topic}`, reason: new Crashed({ detail }) }))
-          )
+          if (!payload.restart) Queue.failCauseUnsafe(queue, Cause.fail(kafkaError(operation, payload.error)))
         })
         yield* Effect.addFinalizer(() =>
-          attempt(() => consumer.disconnect()).pipe(Effect.andThen(admin.deleteGroup(groupId)), Effect.ignore)
+          Effect.andThen(
+            inOrder(Effect.tryPromise(async () => {
+              ended = true
+              await firstJoin
+              await consumer.disconnect()
+            })),
+            inOrder(admin.deleteGroup(groupId))
+          )
         )
-        yield* attempt(async () => {
-          await consumer.connect()
-          await consumer.subscribe({ topic, fromBeginning: true })
-          await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch })
-          for (const [partition, offset] of start) consumer.seek({ topic, partition, offset: String(offset) })
+        yield* Effect.tryPromise({
+          try: async () => {
+            await consumer.connect()
+            await consumer.subscribe({ topic, fromBeginning: true })
+            firstJoin = consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch })
+            await firstJoin
+          },
+          catch: (error) => kafkaError(operation, error)
         })
         return yield* Effect.never
       }), { bufferSize: BUFFERED_RECORDS })

@@ -46,8 +46,7 @@ interface PatchedGroup extends ConsumerGroup {
   fetch(nodeId: string): Promise<ReadonlyArray<unknown>>
   recoverFromFetch(error: unknown): Promise<void>
   recoverFromOffsetOutOfRange(error: unknown): Promise<void>
-  [join: symbol]: () => Promise<void>
-  [OWES_JOIN]?: boolean
+  owesJoin?: boolean
 }
 
 interface OffsetManager {
@@ -70,8 +69,6 @@ interface ConnectionPool {
   getConnection(index: number): Promise<unknown>
   getConnectionByRequest(request: { readonly request: { readonly apiKey: number } }): Promise<unknown>
 }
-
-const OWES_JOIN = Symbol("owes join")
 
 /** What a fetch fails with when the partitions' leaders are not where they were thought to be. */
 const staleMetadata: ReadonlySet<unknown> = new Set([
@@ -102,31 +99,30 @@ export const patchConsumerGroup = (require: ReturnType<typeof createRequire>): v
   const { prototype: group } = require("kafkajs/src/consumer/consumerGroup") as { readonly prototype: PatchedGroup }
   const { fetch, heartbeat, joinAndSync } = group
 
-  const JOIN = Object.getOwnPropertySymbols(group).find(({ description }) =>
-    description === "private:ConsumerGroup:join"
-  )
-  const join = JOIN === undefined ? undefined : group[JOIN]
-  if (JOIN === undefined || join === undefined) throw new Error("kafkajs has no private:ConsumerGroup:join")
-
   // It has no hook that a rebalance would wait for.
-  group[JOIN] = async function(this: PatchedGroup) {
-    await this.cluster[GROUP_OWNER]?.joining(this)
-    return join.call(this)
+  const attempts = group as unknown as Record<symbol, (this: PatchedGroup) => Promise<void>>
+  for (const name of Object.getOwnPropertySymbols(group)) {
+    const join = attempts[name]
+    if (join === undefined || name.description !== "private:ConsumerGroup:join") continue
+    attempts[name] = async function() {
+      await this.cluster[GROUP_OWNER]?.joining(this)
+      await join.call(this)
+    }
   }
 
   // Where a rejoin fails it goes on fetching as if it had joined, and can idle for ever.
   group.joinAndSync = async function() {
-    this[OWES_JOIN] = true
+    this.owesJoin = true
     try {
       await joinAndSync.call(this)
     } catch (error) {
       throw toBeRetried(error)
     }
-    this[OWES_JOIN] = false
+    this.owesJoin = false
   }
 
   group.fetch = async function(nodeId) {
-    if (this[OWES_JOIN] === true) throw joinAgain()
+    if (this.owesJoin === true) throw joinAgain()
     try {
       return await fetch.call(this, nodeId)
     } catch (error) {
@@ -150,9 +146,11 @@ export const patchConsumerGroup = (require: ReturnType<typeof createRequire>): v
       await heartbeat.call(this, options)
     } catch (error) {
       if (!isUnreachable(error)) throw error
-      this.coordinator = await this.cluster.findGroupCoordinator({ groupId: this.groupId }).catch((failure: unknown) => {
-        throw toBeRetried(failure)
-      })
+      this.coordinator = await this.cluster.findGroupCoordinator({ groupId: this.groupId }).catch(
+        (failure: unknown) => {
+          throw toBeRetried(failure)
+        }
+      )
     }
   }
 
@@ -161,7 +159,9 @@ export const patchConsumerGroup = (require: ReturnType<typeof createRequire>): v
 
   // The same for commits.
   offsets.getCoordinator = async function() {
-    if (!this.coordinator.isConnected()) this.coordinator = await this.cluster.findGroupCoordinator({ groupId: this.groupId })
+    if (!this.coordinator.isConnected()) {
+      this.coordinator = await this.cluster.findGroupCoordinator({ groupId: this.groupId })
+    }
     return this.coordinator
   }
 

@@ -1,5 +1,7 @@
-import { Effect, type LogLevel, Redacted } from "effect"
-import type { KafkaConfig, LogEntry, RetryOptions, SASLOptions } from "kafkajs"
+import { Duration, Effect, type LogLevel, Redacted, type Scope } from "effect"
+import type { ISocketFactory, KafkaConfig, LogEntry, RetryOptions, SASLOptions } from "kafkajs"
+import * as Net from "node:net"
+import * as Tls from "node:tls"
 import type { KafkaSettings } from "../KafkaSettings.ts"
 import { Kafka, logLevel } from "./PatchedKafkaJS.ts"
 
@@ -23,8 +25,12 @@ const ssl = (tls: NonNullable<KafkaSettings["tls"]>): NonNullable<KafkaConfig["s
   ...(tls.key === undefined ? undefined : { key: tls.key })
 })
 
-/** What kafkajs logs louder than it is: parts of an ordinary rebalance, and answers whose errors their callers get anyway. */
-const ordinary = /^Response |^Limiting retries |re-joining|rebalancing|^(Pausing|Resuming) fetching/i
+/**
+ * What kafkajs logs louder than it is: parts of an ordinary rebalance, answers whose errors their callers get anyway, and attempts that say for a
+ * second time that a connection failed.
+ */
+const ordinary =
+  /^(Response|Limiting retries|Crash:|Failed to connect to seed broker) |re-joining|rebalancing|^(Pausing|Resuming) fetching/i
 
 const levelOf = ({ label, log }: LogEntry): LogLevel.Severity => {
   if (ordinary.test(log.message)) return "Debug"
@@ -39,17 +45,40 @@ const levelOf = ({ label, log }: LogEntry): LogLevel.Severity => {
   }
 }
 
+const KEEP_ALIVE_DELAY = Duration.toMillis(Duration.minutes(1))
+
+const connect: ISocketFactory = ({ host, onConnect, port, ssl }) => {
+  const socket = ssl
+    // A name to check the certificate against can't be an address.
+    ? Tls.connect({ host, port, ...(Net.isIP(host) === 0 ? { servername: host } : undefined), ...ssl }, onConnect)
+    : Net.connect({ host, port }, onConnect)
+  return socket.setKeepAlive(true, KEEP_ALIVE_DELAY)
+}
+
+const close = (socket: Net.Socket) => socket.destroy(new Error("the client has been closed"))
+
 /**
  * A client of its own for each use: kafkajs keeps committed offsets per client, and one consumer would clear another's. Logs into Effect's logger.
  * A request is tried for about 6 s before it fails: longer waits are for the callers, who can say what they wait for.
+ *
+ * With the scope all its connections end, and no more are made: kafkajs forgets some, and what it still tries then would go on for minutes.
  */
-export const makeClient = (
-  settings: KafkaSettings,
-  clientId: string,
-  retry: RetryOptions = { initialRetryTime: 200, maxRetryTime: 5_000, factor: 0.2, multiplier: 2, retries: 5 }
-): Effect.Effect<Client> =>
-  Effect.map(Effect.context<never>(), (context) => {
-    const runFork = Effect.runForkWith(context)
+export const makeClient = Effect.fnUntraced(
+  function*(
+    settings: KafkaSettings,
+    clientId: string,
+    retry: RetryOptions = { initialRetryTime: 200, maxRetryTime: 5_000, factor: 0.2, multiplier: 2, retries: 5 }
+  ): Effect.fn.Return<Client, never, Scope.Scope> {
+    const runFork = Effect.runForkWith(yield* Effect.context<never>())
+    const sockets = new Set<Net.Socket>()
+    let closed = false
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        closed = true
+        for (const socket of sockets) close(socket)
+      })
+    )
+
     return new Kafka({
       clientId,
       brokers: [...settings.brokers],
@@ -58,10 +87,25 @@ export const makeClient = (
       connectionTimeout: 10_000,
       requestTimeout: 30_000,
       retry,
+      socketFactory: (options) => {
+        if (closed) return close(new Net.Socket())
+        const socket = connect(options)
+        sockets.add(socket)
+        return socket.once("close", () => sockets.delete(socket))
+      },
       logLevel: logLevel.INFO,
       logCreator: () => (entry: LogEntry) => {
+        if (closed) return
         const { logger: _logger, message, timestamp: _timestamp, stack: _stack, ...fields } = entry.log
-        runFork(Effect.logWithLevel(levelOf(entry))(message, { "kafka.client": entry.namespace, ...fields }))
+        // Some messages are errors, whatever their type says.
+        runFork(Effect.logWithLevel(levelOf(entry))(String(message), { "kafka.client": entry.namespace, ...fields }))
       }
     })
-  })
+  }
+)
+
+const DISCONNECT_TIMEOUT = Duration.seconds(5)
+
+/** Ends something of a client's in order, so that the broker knows. One that does not answer is not waited for: the client's scope ends the rest. */
+export const inOrder = (end: Effect.Effect<unknown, unknown>): Effect.Effect<void> =>
+  end.pipe(Effect.timeoutOption(DISCONNECT_TIMEOUT), Effect.ignore)

@@ -11,7 +11,10 @@ import {
 
 type Reason = KafkaError["reason"]
 
-/** Kafka's error names, by the reason they come to. Source: Kafka's protocol guide, "Error Codes". */
+/**
+ * Kafka's error names, by the reason they come to; of the others, those that are called retriable stand for an outage.
+ * Source: Kafka's protocol guide, "Error Codes".
+ */
 const reasonsByType: Readonly<Record<string, (detail: string) => Reason>> = {
   MESSAGE_TOO_LARGE: (detail) => new RecordTooLarge({ detail }),
   RECORD_LIST_TOO_LARGE: (detail) => new RecordTooLarge({ detail }),
@@ -27,17 +30,7 @@ const reasonsByType: Readonly<Record<string, (detail: string) => Reason>> = {
   SASL_AUTHENTICATION_FAILED: (detail) => new Unauthorized({ detail }),
   UNSUPPORTED_SASL_MECHANISM: (detail) => new Unauthorized({ detail }),
   ILLEGAL_SASL_STATE: (detail) => new Unauthorized({ detail }),
-  LEADER_NOT_AVAILABLE: (detail) => new Unreachable({ detail }),
-  NOT_LEADER_FOR_PARTITION: (detail) => new Unreachable({ detail }),
-  BROKER_NOT_AVAILABLE: (detail) => new Unreachable({ detail }),
-  NETWORK_EXCEPTION: (detail) => new Unreachable({ detail }),
-  REQUEST_TIMED_OUT: (detail) => new Unreachable({ detail }),
-  NOT_ENOUGH_REPLICAS: (detail) => new Unreachable({ detail }),
-  NOT_ENOUGH_REPLICAS_AFTER_APPEND: (detail) => new Unreachable({ detail }),
-  GROUP_LOAD_IN_PROGRESS: (detail) => new Unreachable({ detail }),
-  GROUP_COORDINATOR_NOT_AVAILABLE: (detail) => new Unreachable({ detail }),
-  NOT_COORDINATOR_FOR_GROUP: (detail) => new Unreachable({ detail }),
-  NOT_CONTROLLER: (detail) => new Unreachable({ detail })
+  BROKER_NOT_AVAILABLE: (detail) => new Unreachable({ detail })
 }
 
 const unreachableNames: ReadonlySet<string> = new Set([
@@ -63,6 +56,14 @@ const rootCause = (error: unknown): Error => {
   return current
 }
 
+/** In words; with the broker's address, and with the system's code where its message is empty (as for a name with several addresses). */
+const detailOf = (cause: Error): string => {
+  const { broker, code } = cause as { readonly broker?: unknown; readonly code?: unknown }
+  const message = cause.message.endsWith(": ") && typeof code === "string" ? `${cause.message}${code}` : cause.message
+  const words = message === "" ? cause.name : message
+  return typeof broker === "string" && !words.includes(broker) ? `${words} (${broker})` : words
+}
+
 const reasonOf = (error: unknown): Reason => {
   if (error instanceof AggregateError || hasErrors(error)) {
     const [first] = error.errors
@@ -70,7 +71,7 @@ const reasonOf = (error: unknown): Reason => {
   }
   const cause = rootCause(error)
   const type = "type" in cause && typeof cause.type === "string" ? cause.type : undefined
-  const detail = cause.message === "" ? cause.name : cause.message
+  const detail = detailOf(cause)
   const byType = type === undefined || !Object.hasOwn(reasonsByType, type) ? undefined : reasonsByType[type]
   if (byType !== undefined) return byType(detail)
   if (type !== undefined) {

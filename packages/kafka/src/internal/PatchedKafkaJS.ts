@@ -4,6 +4,7 @@ import { createRequire } from "node:module"
 import { promisify } from "node:util"
 import { zstdCompress, zstdDecompress } from "node:zlib"
 import { filterAborted } from "./AbortedTransactions.ts"
+import { completeSends } from "./CompleteSends.ts"
 import { patchConsumerGroup } from "./ConsumerGroupPatch.ts"
 import { addGroupFencing } from "./GroupFencing.ts"
 import { recordFormat } from "./RecordFormat.ts"
@@ -47,6 +48,9 @@ const { decode, encode } = recordFormat(require)
 replaceModule("kafkajs/src/protocol/recordBatch/record/v0", encode)
 replaceModule("kafkajs/src/protocol/recordBatch/record/v0/decoder", decode)
 
+// It can succeed without having sent everything.
+replaceModule("kafkajs/src/producer/sendMessages", completeSends(require))
+
 interface RequestQueue {
   throttleCheckTimeoutId: NodeJS.Timeout | null
   readonly throttledUntil: number
@@ -73,6 +77,7 @@ requestQueue.scheduleCheckPendingRequests = function() {
 }
 
 patchConsumerGroup(require)
+addGroupFencing(require)
 
 const kafkajs = require("kafkajs") as typeof KafkaJS
 const { CompressionCodecs, CompressionTypes } = kafkajs
