@@ -3,7 +3,7 @@ import type { Broker, Progress } from "./internal/Broker.ts"
 import type { BrokerProperties } from "./internal/BrokerProperties.ts"
 import { jvmBroker } from "./internal/JvmBroker.ts"
 import { layerRealTime } from "./internal/RealTime.ts"
-import { InvalidBrokers, KafkaBrokerError, NotOurs } from "./KafkaBrokerError.ts"
+import { InvalidBrokers, KafkaBrokerError, NoProvider, NotOurs } from "./KafkaBrokerError.ts"
 import { Leash } from "./Leash.ts"
 
 export interface KafkaBrokerOptions {
@@ -18,6 +18,13 @@ export interface KafkaBrokerOptions {
 export interface JvmOptions extends KafkaBrokerOptions {
   /** Keeps settings, log and data of the broker there, across starts. Default: a temporary one. */
   readonly dataDirectory?: string
+}
+
+export interface TestcontainersOptions extends KafkaBrokerOptions {
+  /** An image with `apache/kafka`'s interface. Default: `KAFKA_IMAGE`, or `apache/kafka` of our version. */
+  readonly image?: string
+  /** A named volume that keeps the data across containers. Default: none is kept. */
+  readonly volume?: string
 }
 
 /**
@@ -42,11 +49,19 @@ export class KafkaBroker extends Context.Service<KafkaBroker, {
   /** Fails once the broker has ended without having been asked to, with the end of its log. */
   readonly crashed: Effect.Effect<never, KafkaBrokerError>
 }>()("@origin-regions/testkit/KafkaBroker") {
-  /** The broker that `KAFKA_BROKERS` names, if it is set; otherwise one on the JVM. */
-  static readonly layerWith = (options: JvmOptions = {}): Layer.Layer<KafkaBroker, KafkaBrokerError> =>
+  /**
+   * The first that applies: the broker that `KAFKA_BROKERS` names; one in a container, where a Docker daemon answers and
+   * has or gets the image; one on the JVM.
+   */
+  static readonly layerWith = (
+    options: JvmOptions & TestcontainersOptions = {}
+  ): Layer.Layer<KafkaBroker, KafkaBrokerError> =>
     Layer.unwrap(Effect.gen(function*() {
       const brokers = yield* Config.String("KAFKA_BROKERS").pipe(Config.withDefault(""), Effect.orDie)
-      return brokers === "" ? KafkaBroker.layerJvm(options) : KafkaBroker.layerExternal(brokers)
+      if (brokers !== "") return KafkaBroker.layerExternal(brokers)
+      return KafkaBroker.layerTestcontainers(options).pipe(
+        Layer.catchTag("KafkaBrokerError", (docker) => withoutDocker(docker, options))
+      )
     }))
 
   /** `layerWith` its defaults. One run of `npm test` starts one broker and sets `KAFKA_BROKERS`, so all tests share it. */
@@ -61,10 +76,30 @@ export class KafkaBroker extends Context.Service<KafkaBroker, {
           dataDirectory: options.dataDirectory,
           port: options.port,
           properties: options.properties ?? {},
-          progress: options.progress ?? Effect.logInfo
+          progress: tell(options)
         }),
         (broker) => serviceOf("jvm", broker)
       )
+    ).pipe(Layer.provide([Leash.layer, layerRealTime]))
+
+  /** A broker in a container, by Testcontainers. */
+  static readonly layerTestcontainers = (
+    options: TestcontainersOptions = {}
+  ): Layer.Layer<KafkaBroker, KafkaBrokerError> =>
+    Layer.effect(
+      KafkaBroker,
+      Effect.gen(function*() {
+        // Half a second to load, which a broker on the JVM need not pay.
+        const { dockerBroker } = yield* Effect.promise(() => import("./internal/DockerBroker.ts"))
+        const broker = yield* dockerBroker({
+          image: options.image,
+          volume: options.volume,
+          port: options.port,
+          properties: options.properties ?? {},
+          progress: tell(options)
+        })
+        return serviceOf("testcontainers", broker)
+      })
     ).pipe(Layer.provide([Leash.layer, layerRealTime]))
 
   /** A broker of somebody else's, by its bootstrap addresses as in `KAFKA_BROKERS`. */
@@ -90,6 +125,30 @@ export class KafkaBroker extends Context.Service<KafkaBroker, {
         })
       })
     )
+}
+
+const tell = (options: KafkaBrokerOptions): Progress => options.progress ?? Effect.logInfo
+
+/** The JVM has its turn where Docker is missing, and where it has no image; any other failure is one to be told. */
+const withoutDocker = (docker: KafkaBrokerError, options: JvmOptions) =>
+  Layer.unwrap(Effect.gen(function*() {
+    const { _tag } = docker.reason
+    if (_tag !== "DockerUnavailable" && _tag !== "ImageUnavailable") return yield* docker
+    if (_tag === "ImageUnavailable") yield* tell(options)(`${docker.message} Trying the JVM instead.`)
+    return KafkaBroker.layerJvm(options).pipe(
+      Layer.catchTag("KafkaBrokerError", (java) => Layer.effect(KafkaBroker, Effect.fail(explain(docker, java))))
+    )
+  }))
+
+const explain = (docker: KafkaBrokerError, java: KafkaBrokerError) => {
+  switch (java.reason._tag) {
+    case "JavaMissing":
+    case "JavaTooOld":
+    case "MavenMissing":
+      return new KafkaBrokerError({ reason: new NoProvider({ docker: docker.message, java: java.message }) })
+    default:
+      return java
+  }
 }
 
 const notOurs = (operation: string) => Effect.fail(new KafkaBrokerError({ reason: new NotOurs({ operation }) }))

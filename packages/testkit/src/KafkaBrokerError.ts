@@ -59,6 +59,13 @@ export class DirectoryUnusable extends Schema.TaggedError<DirectoryUnusable>()("
   }
 }
 
+/** Two brokers on the same data would ruin it. */
+export class AlreadyRuns extends Schema.TaggedError<AlreadyRuns>()("AlreadyRuns", { place: Schema.String }) {
+  override get message() {
+    return `A Kafka broker already runs on ${this.place}, which can have only one: stop that one first.`
+  }
+}
+
 export class DockerUnavailable extends Schema.TaggedError<DockerUnavailable>()("DockerUnavailable", {}) {
   override get message() {
     return "No Docker daemon answers: start Docker, or set DOCKER_HOST to where it is."
@@ -101,6 +108,7 @@ export class KafkaBrokerError extends Schema.TaggedError<KafkaBrokerError>()("Ka
     MavenMissing,
     PreparationFailed,
     DirectoryUnusable,
+    AlreadyRuns,
     DockerUnavailable,
     ImageUnavailable,
     NotRunning,

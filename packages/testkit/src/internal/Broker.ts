@@ -75,6 +75,9 @@ export const supervise = Effect.fnUntraced(
   }
 )
 
+export const notRunning = (problem: string, log: string): KafkaBrokerError =>
+  new KafkaBrokerError({ reason: new NotRunning({ problem, log }) })
+
 /** Attempts to find free ports before we believe that something else is wrong. */
 export const portAttempts = 5
 
@@ -82,26 +85,19 @@ export const portAttempts = 5
 const patience = "2 minutes"
 
 /**
- * Waits until a broker serves its first group. `ended` fails when the broker does; `log` reads the end of its log, for
- * the error of one that runs but never answers.
+ * Waits until a broker serves its first group. `ended` fails when the broker does; `tooLate` makes the error for one that runs but
+ * never answers.
  */
 export const awaitReady = (
   address: KafkaAddress,
   ended: Effect.Effect<never, KafkaBrokerError>,
-  log: Effect.Effect<string>
+  tooLate: (problem: string) => Effect.Effect<never, KafkaBrokerError>
 ): Effect.Effect<void, KafkaBrokerError> =>
   probe(address).pipe(
     Effect.timeoutOrElse({ duration: "5 seconds", orElse: () => Effect.fail("no answer") }),
     Effect.retry(Schedule.spaced("50 millis")),
     Effect.orDie,
-    Effect.timeoutOrElse({
-      duration: patience,
-      orElse: () =>
-        Effect.flatMap(log, (log) =>
-          Effect.fail(
-            new KafkaBrokerError({ reason: new NotRunning({ problem: `did not answer within ${patience}`, log }) })
-          ))
-    }),
+    Effect.timeoutOrElse({ duration: patience, orElse: () => tooLate(`did not answer within ${patience}`) }),
     Effect.raceFirst(ended),
     inRealTime
   )

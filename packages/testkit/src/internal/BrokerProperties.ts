@@ -4,6 +4,9 @@ export const kafkaVersion = "4.3.1"
 /** Of every broker we format, so that a data directory can be moved between the providers' containers and machines. */
 export const clusterId = "b3JpZ2luLXJlZ2lvbnMtaw"
 
+/** The memory of every broker we start. */
+export const heap = "-Xmx512m"
+
 export type BrokerProperties = Readonly<Record<string, string>>
 
 /** Where a broker listens, and where it says it listens. */

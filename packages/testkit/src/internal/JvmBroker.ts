@@ -1,14 +1,15 @@
 import { Effect, type Scope } from "effect"
 import { existsSync } from "node:fs"
-import { cp, mkdir, open, readFile, rename, writeFile } from "node:fs/promises"
+import { cp, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises"
 import * as NodePath from "node:path"
 import { describeExit, spawn } from "../ChildProcess.ts"
-import { JavaMissing, KafkaBrokerError, NotRunning } from "../KafkaBrokerError.ts"
+import { JavaMissing, KafkaBrokerError } from "../KafkaBrokerError.ts"
 import type { Leash } from "../Leash.ts"
-import { awaitReady, type Broker, portAttempts, type Progress, type Run, supervise } from "./Broker.ts"
+import { awaitReady, type Broker, notRunning, portAttempts, type Progress, type Run, supervise } from "./Broker.ts"
 import { type BrokerProperties, brokerProperties, kafkaVersion, propertiesFile } from "./BrokerProperties.ts"
 import { onDisk, temporaryDirectory } from "./Directories.ts"
-import { type JvmToolchain, jvmToolchain } from "./JvmToolchain.ts"
+import { exclusively } from "./Exclusive.ts"
+import { type JvmToolchain, jvmToolchain, runJava } from "./JvmToolchain.ts"
 import { freePort, portPreferring } from "./Ports.ts"
 
 export interface JvmBrokerOptions {
@@ -33,13 +34,8 @@ const logEnd = (directory: string) =>
     )
   )
 
-const notRunning = (directory: string, problem: string) =>
-  Effect.flatMap(logEnd(directory), (log) => {
-    if (log.includes("Failed to acquire lock")) {
-      problem = `already runs on ${directory}, and one directory can have one broker: stop the other first`
-    }
-    return Effect.fail(new KafkaBrokerError({ reason: new NotRunning({ problem, log }) }))
-  })
+const failWith = (directory: string) => (problem: string) =>
+  Effect.flatMap(logEnd(directory), (log) => Effect.fail(notRunning(problem, log)))
 
 const isPortTaken = (error: KafkaBrokerError) =>
   error.reason._tag === "NotRunning" && error.reason.log.includes("Address already in use")
@@ -77,6 +73,8 @@ const launch = Effect.fnUntraced(function*({ archive, directory, port, propertie
       spawn({
         command: toolchain.java,
         args: [...archive, ...toolchain.javaArguments, "kafka.Kafka", files.settings],
+        // Where a JVM that crashes leaves its report.
+        directory,
         environment: process.env,
         output: log.fd,
         grace: "30 seconds"
@@ -88,8 +86,9 @@ const launch = Effect.fnUntraced(function*({ archive, directory, port, propertie
       () => Effect.fail(new KafkaBrokerError({ reason: new JavaMissing({ command: toolchain.java }) }))
     )
   )
-  const ended = Effect.flatMap(child.exit, (exit) => notRunning(directory, `ended with ${describeExit(exit)}`))
-  yield* awaitReady({ host: "127.0.0.1", port: ports.BROKER }, ended, logEnd(directory)).pipe(
+  const fail = failWith(directory)
+  const ended = Effect.flatMap(child.exit, (exit) => fail(`ended with ${describeExit(exit)}`))
+  yield* awaitReady({ host: "127.0.0.1", port: ports.BROKER }, ended, fail).pipe(
     Effect.onError(() => child.end)
   )
   const run: Run = {
@@ -112,31 +111,45 @@ const launchOnFreePort = (options: Omit<Launch, "port">, preferred?: number) =>
  * Writes the class data archive that halves later starts, from the classes that a real start loads. A broker does
  * without it too, so that a failure here is only told.
  */
-const train = (toolchain: JvmToolchain, progress: Progress) =>
-  Effect.gen(function*() {
-    yield* progress("Preparing Kafka's classes for this Java (a few seconds, once).")
-    const directory = yield* temporaryDirectory
-    yield* prepareData(directory, toolchain.template)
-    const unfinished = `${toolchain.archive}.${NodePath.basename(directory)}`
-    const archive = [`-XX:ArchiveClassesAtExit=${unfinished}`]
-    const { run } = yield* launchOnFreePort({ directory, toolchain, properties: {}, archive })
-    yield* run.stop
-    yield* onDisk(unfinished, () => rename(unfinished, toolchain.archive))
-  }).pipe(
-    Effect.scoped,
-    Effect.catch((error) => progress(`That did not work, so Kafka starts a little slower: ${error.message}`))
-  )
+const train = Effect.fnUntraced(function*(toolchain: JvmToolchain, progress: Progress) {
+  yield* progress("Preparing Kafka's classes for this Java (a few seconds, once).")
+  const directory = yield* temporaryDirectory
+  yield* prepareData(directory, toolchain.template)
+  const unfinished = `${toolchain.archive}.${NodePath.basename(directory)}`
+  yield* Effect.addFinalizer(() => Effect.promise(() => rm(unfinished, { force: true })))
+  const archive = [`-XX:ArchiveClassesAtExit=${unfinished}`]
+  const { run } = yield* launchOnFreePort({ directory, toolchain, properties: {}, archive })
+  yield* run.stop
+  // Cut short by a full disk, an archive makes every JVM crash that reads it.
+  yield* runJava("Reading the class data archive", toolchain.java, [
+    `-XX:SharedArchiveFile=${unfinished}`,
+    ...toolchain.javaArguments,
+    "-version"
+  ])
+  yield* onDisk(unfinished, () => rename(unfinished, toolchain.archive))
+}, Effect.scoped)
 
 export const jvmBroker = Effect.fn("JvmBroker")(
   function*(options: JvmBrokerOptions): Effect.fn.Return<Broker, KafkaBrokerError, Scope.Scope | Leash> {
     const { progress, properties } = options
     const toolchain = yield* jvmToolchain(progress)
-    if (!existsSync(toolchain.archive)) yield* train(toolchain, progress)
-    const directory = options.dataDirectory ?? (yield* temporaryDirectory)
+    if (!existsSync(toolchain.archive)) {
+      yield* train(toolchain, progress).pipe(
+        Effect.catch((error) => progress(`That did not work, so Kafka starts a little slower: ${error.message}`))
+      )
+    }
+    const directory = options.dataDirectory === undefined
+      ? yield* temporaryDirectory
+      : NodePath.resolve(options.dataDirectory)
+    if (options.dataDirectory !== undefined) yield* exclusively(directory)
     yield* prepareData(directory, toolchain.template)
     const archive = [`-XX:SharedArchiveFile=${toolchain.archive}`]
     yield* progress(`Starting Kafka ${kafkaVersion} on the JVM.`)
     const { port, run } = yield* launchOnFreePort({ directory, toolchain, properties, archive }, options.port)
-    return yield* supervise(`127.0.0.1:${port}`, run, launch({ directory, toolchain, properties, archive, port }))
+    const startAgain = launch({ directory, toolchain, properties, archive, port }).pipe(
+      // Of the ports that only the broker itself uses.
+      Effect.retry({ while: isPortTaken, times: portAttempts })
+    )
+    return yield* supervise(`127.0.0.1:${port}`, run, startAgain)
   }
 )

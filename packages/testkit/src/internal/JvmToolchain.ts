@@ -7,7 +7,7 @@ import { type ChildExit, type ChildProcessError, spawn } from "../ChildProcess.t
 import { JavaMissing, JavaTooOld, KafkaBrokerError, MavenMissing, PreparationFailed } from "../KafkaBrokerError.ts"
 import type { Leash } from "../Leash.ts"
 import type { Progress } from "./Broker.ts"
-import { brokerProperties, clusterId, kafkaVersion, propertiesFile } from "./BrokerProperties.ts"
+import { brokerProperties, clusterId, heap, kafkaVersion, propertiesFile } from "./BrokerProperties.ts"
 import { onDisk, temporaryDirectory, unfinishedDirectory } from "./Directories.ts"
 import { toolchainDirectory } from "./Workspace.ts"
 
@@ -56,8 +56,12 @@ const runStep = (step: string, command: string, args: ReadonlyArray<string>, mis
     )
   )
 
+/** Runs a step on the JVM to its end; `step` names it in the error. */
+export const runJava = (step: string, java: string, args: ReadonlyArray<string>) =>
+  runStep(step, java, args, failed(new JavaMissing({ command: java })))
+
 /** The Java that `JAVA_HOME` or the path names, if it is new enough for Kafka 4 (KIP-1013: brokers need Java 17). */
-export const findJava: Effect.Effect<Java, KafkaBrokerError, Leash> = Effect.gen(function*() {
+const findJava: Effect.Effect<Java, KafkaBrokerError, Leash> = Effect.gen(function*() {
   const home = yield* Config.String("JAVA_HOME").pipe(Config.withDefault(""), Effect.orDie)
   const command = home === "" ? "java" : NodePath.join(home, "bin", "java")
   const { exit, output } = yield* runTool(command, ["-XshowSettings:properties", "-version"]).pipe(
@@ -116,11 +120,10 @@ const format = Effect.fnUntraced(function*(java: Java, classes: string, template
   })
   yield* onDisk(file, () => writeFile(file, propertiesFile(properties)))
   yield* onDisk(template, () => mkdir(template))
-  yield* runStep(
+  yield* runJava(
     "Formatting Kafka's storage",
     java.command,
-    ["-cp", classes, "kafka.tools.StorageTool", "format", "-t", clusterId, "-c", file],
-    failed(new JavaMissing({ command: java.command }))
+    ["-cp", classes, "kafka.tools.StorageTool", "format", "-t", clusterId, "-c", file]
   )
 }, Effect.scoped)
 
@@ -138,7 +141,7 @@ export const jvmToolchain = Effect.fn("JvmToolchain")(
         "-XX:TieredStopAtLevel=1",
         "-XX:+UseSerialGC",
         "-XX:-UsePerfData",
-        "-Xmx512m",
+        heap,
         `-Dlog4j2.configurationFile=${NodePath.join(sources, "log4j2.properties")}`,
         "-cp",
         classes

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Makes sure that the Kafka image of the tests is here: found, else pulled, else built. Building is for machines that
+# reach Debian's and Maven's packages but no image registry; needs root, Debian, and a Docker daemon.
+#
+# What is built has the parts of apache/kafka's interface that the tests use: settings as KAFKA_* variables, CLUSTER_ID,
+# /etc/kafka/docker/run as its command, user appuser (1000), and /var/lib/kafka/data as a volume. It has none of the
+# command line tools, and next to no shell commands.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+jvm=$here/../../packages/testkit/jvm
+version=$(sed -n 's/^export const kafkaVersion = "\(.*\)"$/\1/p' "$jvm/../src/internal/BrokerProperties.ts")
+image=${KAFKA_IMAGE:-apache/kafka:$version}
+label=dev.origin-regions.kafka-image
+key=$({ echo "$version"; cat "$here"/* "$jvm"/*; } | sha256sum | cut -c1-16)
+
+if built=$(docker image inspect --format "{{index .Config.Labels \"$label\"}}" "$image" 2>/dev/null); then
+  # Without our label it is the official image, or one of the user's own.
+  if [ -z "$built" ] || [ "$built" = "$key" ]; then
+    echo "The image $image is here."
+    exit
+  fi
+elif docker pull --quiet "$image" >/dev/null 2>&1; then
+  echo "The image $image was pulled."
+  exit
+fi
+
+if ! command -v mvn >/dev/null || ! command -v jlink >/dev/null; then
+  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=120 \
+    openjdk-17-jdk-headless maven >&2
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+root=$work/root
+mkdir -p "$root"/{bin,tmp,etc/kafka/{docker,secrets},mnt/shared/config,opt/kafka/{config,logs},var/lib/kafka/data}
+
+mvn --quiet --batch-mode --no-transfer-progress --file "$jvm/pom.xml" -Dkafka.version="$version" \
+  dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$root/opt/kafka/libs"
+
+# A Java of only what a broker loads, with the archive of the JDK's own classes that halves its start.
+jlink --add-modules java.se,jdk.crypto.ec,jdk.management,jdk.naming.dns,jdk.net,jdk.security.auth,jdk.security.jgss,jdk.unsupported,jdk.zipfs \
+  --strip-java-debug-attributes --no-header-files --no-man-pages --output "$root/opt/java"
+"$root/opt/java/bin/java" -Xshare:dump -Xlog:disable
+
+# Every shared library that these and Java load, at the path where they look for it. Zstandard's names libpthread.
+for program in bash cat ls rm sleep; do
+  cp --dereference "$(command -v "$program")" "$root/bin/"
+done
+ln -s bash "$root/bin/sh"
+libraries=$(find "$root/opt/java" "$root/bin" -type f \( -name '*.so' -o -perm -u+x \) -exec ldd {} + 2>/dev/null |
+  sed -nE 's/^.*[[:space:]](\/[^ ]+) \(0x.*$/\1/p' | grep -v "^$root" | sort -u)
+libc=$(grep '/libc\.so' <<<"$libraries")
+for library in $libraries "${libc%/*}/libpthread.so.0"; do
+  cp --dereference --parents "$library" "$root"
+done
+
+cp "$here"/{run,train,server.properties} "$jvm/log4j2.properties" "$root/etc/kafka/docker/"
+# Kafka's own set-up wants them to be there; what it makes of them is not used.
+touch "$root/etc/kafka/docker"/{log4j2,tools-log4j2}.yaml
+echo 'root:x:0:0::/:/bin/bash
+appuser:x:1000:1000::/tmp:/bin/bash' >"$root/etc/passwd"
+echo 'root:x:0:
+appuser:x:1000:' >"$root/etc/group"
+chmod 1777 "$root/tmp"
+chown -R 1000:1000 "$root"/{etc/kafka,mnt/shared,opt/kafka,var/lib/kafka}
+
+mkdir "$work/context"
+tar --create --numeric-owner --file "$work/context/root.tar" --directory "$root" .
+cp "$here/Dockerfile" "$work/context/"
+docker build --quiet --label "$label=$key" --tag "$image" "$work/context" >/dev/null
+echo "The image $image was built."
