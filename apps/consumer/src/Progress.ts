@@ -13,12 +13,12 @@ interface DoneRun {
 }
 
 /**
- * How many offsets from the first undone one a partition may be read ahead. Bounds the metadata: Kafka refuses more than 4,096 characters
- * (`offset.metadata.max.bytes` counts characters), and a bit for each of these offsets takes 2,667.
+ * How far undone offsets may lie apart. Bounds the metadata: Kafka refuses more than 4,096 characters (`offset.metadata.max.bytes` counts
+ * characters), and a bit for each of these offsets takes 2,667.
  */
-export const MAX_SPAN = 16_000
+const MAX_SPAN = 16_000
 
-/** With no more undone offsets than this, their runs fit into the metadata however far apart they are. */
+/** With no more undone offsets than this, their runs fit into the metadata however far apart they are: at most nine bytes each. */
 const ALWAYS_FITTING = 200
 
 const VERSION = "1"
@@ -63,7 +63,7 @@ export class PartitionProgress {
     return committed.offset === this.#committed.offset && committed.metadata === this.#committed.metadata
   }
 
-  /** Whether a snapshot would say more than the last commit does. */
+  /** Whether the last commit says all that a snapshot would. */
   get isCommitted(): boolean {
     return this.isAt(this.snapshot())
   }
@@ -115,20 +115,28 @@ export class PartitionProgress {
     const runs: Array<DoneRun> = []
     let start = head
     for (const offset of this.#undone) {
-      if (offset > start) runs.push({ start, end: offset })
+      addRun(runs, start, offset)
       start = offset + 1
     }
-    if (this.#position > start) runs.push({ start, end: this.#position })
-    for (const run of this.#doneBefore) {
-      if (run.end > this.#position) runs.push({ start: Math.max(run.start, this.#position), end: run.end })
-    }
+    addRun(runs, start, this.#position)
+    for (const run of this.#doneBefore) addRun(runs, Math.max(run.start, this.#position), run.end)
     return runs
   }
 }
 
+/** Adds a run that lies behind the others; one without offsets counts for nothing. */
+const addRun = (runs: Array<DoneRun>, start: number, end: number): void => {
+  const last = runs.at(-1)
+  if (end <= start) return
+  if (last?.end === start) runs[runs.length - 1] = { start: last.start, end }
+  else runs.push({ start, end })
+}
+
 /*
- * The metadata: version "." offset that it was made for "." CRC-32 of both and the payload "." form, payload in base64url. The payload is the
- * shorter of two forms: `r`, the lengths of undone and done runs in turn as varints; `b`, a bit for each offset, set where it is done.
+ * The metadata: version "." offset that it was made for "." CRC-32 of both and the payload "." payload. The payload is the shorter of two forms in
+ * base64url: `r`, the lengths of undone and done runs in turn as varints; `b`, the lengths of all before the last run and of the last run as
+ * varints, then a bit for each offset before the last run, set where it is done. The last run goes as far as offsets were read, and that can be any
+ * number of them that never existed.
  */
 
 const encodeRuns = (head: number, runs: ReadonlyArray<DoneRun>): string => {
@@ -137,7 +145,7 @@ const encodeRuns = (head: number, runs: ReadonlyArray<DoneRun>): string => {
   const bits = bitmap(head, runs)
   const payload = bits === undefined || lengths.length <= bits.length
     ? `r${Buffer.from(lengths).toString("base64url")}`
-    : `b${bits.toString("base64url")}`
+    : `b${Buffer.from(bits).toString("base64url")}`
   return `${VERSION}.${head}.${checksum(head, payload)}.${payload}`
 }
 
@@ -164,19 +172,25 @@ const pushVarint = (bytes: Array<number>, value: number): void => {
 }
 
 /** `undefined` where the offsets reach too far for a bit each. */
-const bitmap = (head: number, runs: ReadonlyArray<DoneRun>): Buffer | undefined => {
-  const end = runs.at(-1)?.end ?? head
-  if (end - head > MAX_SPAN * 2) return undefined
-  const bits = Buffer.alloc(Math.ceil((end - head) / 8))
+const bitmap = (head: number, runs: ReadonlyArray<DoneRun>): ReadonlyArray<number> | undefined => {
+  const last = runs.at(-1) ?? { start: head, end: head }
+  const span = last.start - head
+  if (span > MAX_SPAN) return undefined
+  const bytes: Array<number> = []
+  pushVarint(bytes, span)
+  pushVarint(bytes, last.end - last.start)
+  const bits = new Uint8Array(Math.ceil(span / 8))
   for (const run of runs) {
+    if (run === last) break
     for (let offset = run.start - head; offset < run.end - head; offset++) {
       bits[offset >> 3] = (bits[offset >> 3] ?? 0) | (1 << (offset & 7))
     }
   }
-  return bits
+  for (const byte of bits) bytes.push(byte)
+  return bytes
 }
 
-const METADATA = /^1\.(\d{1,16})\.([0-9a-f]{1,8})\.([rb])([A-Za-z0-9_-]*)$/
+const METADATA = /^1\.(\d{1,16})\.([0-9a-f]{1,8})\.([rb])([A-Za-z0-9_-]+)$/
 
 const decodeRuns = ({ metadata, offset }: CommittedProgress): ReadonlyArray<DoneRun> | undefined => {
   const match = METADATA.exec(metadata)
@@ -187,39 +201,51 @@ const decodeRuns = ({ metadata, offset }: CommittedProgress): ReadonlyArray<Done
   return form === "r" ? readRunLengths(offset, payload) : readBitmap(offset, payload)
 }
 
-const readRunLengths = (head: number, payload: Buffer): ReadonlyArray<DoneRun> => {
-  const lengths: Array<number> = []
-  let value = 0
-  let scale = 1
-  for (const byte of payload) {
-    value += (byte & 0x7f) * scale
-    scale *= 0x80
-    if (byte < 0x80) {
-      lengths.push(value)
-      value = 0
-      scale = 1
+/** The varints at the front of the bytes, up to `count` of them, and the bytes behind them; `undefined` where the last is cut off. */
+const readVarints = (
+  bytes: Uint8Array,
+  count: number
+): { readonly values: ReadonlyArray<number>; readonly rest: Uint8Array } | undefined => {
+  const values: Array<number> = []
+  let index = 0
+  while (values.length < count && index < bytes.length) {
+    let value = 0
+    let scale = 1
+    let byte = 0x80
+    while (byte >= 0x80) {
+      byte = bytes[index++] ?? Number.NaN
+      value += (byte & 0x7f) * scale
+      scale *= 0x80
     }
+    if (Number.isNaN(byte) || !Number.isSafeInteger(value)) return undefined
+    values.push(value)
   }
+  return { values, rest: bytes.subarray(index) }
+}
+
+const readRunLengths = (head: number, payload: Uint8Array): ReadonlyArray<DoneRun> | undefined => {
+  const read = readVarints(payload, payload.length)
+  if (read === undefined || read.values.length % 2 === 1) return undefined
   const runs: Array<DoneRun> = []
   let at = head
-  for (let index = 0; index + 1 < lengths.length; index += 2) {
-    const start = at + (lengths[index] ?? 0)
-    at = start + (lengths[index + 1] ?? 0)
-    runs.push({ start, end: at })
+  for (let index = 0; index < read.values.length; index += 2) {
+    const start = at + (read.values[index] ?? 0)
+    at = start + (read.values[index + 1] ?? 0)
+    addRun(runs, start, at)
   }
   return runs
 }
 
-const readBitmap = (head: number, payload: Buffer): ReadonlyArray<DoneRun> => {
+const readBitmap = (head: number, payload: Uint8Array): ReadonlyArray<DoneRun> | undefined => {
+  const read = readVarints(payload, 2)
+  const [span, last] = read?.values ?? []
+  if (read === undefined || span === undefined || last === undefined) return undefined
+  if (read.rest.length !== Math.ceil(span / 8)) return undefined
   const runs: Array<DoneRun> = []
-  let start: number | undefined
-  for (let offset = 0; offset <= payload.length * 8; offset++) {
-    const isDone = (((payload[offset >> 3] ?? 0) >> (offset & 7)) & 1) === 1
-    if (isDone) start ??= offset
-    else if (start !== undefined) {
-      runs.push({ start: head + start, end: head + offset })
-      start = undefined
-    }
+  for (let offset = 0; offset < span; offset++) {
+    const isDone = (((read.rest[offset >> 3] ?? 0) >> (offset & 7)) & 1) === 1
+    if (isDone) addRun(runs, head + offset, head + offset + 1)
   }
+  addRun(runs, head + span, head + span + last)
   return runs
 }
