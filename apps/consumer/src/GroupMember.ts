@@ -43,7 +43,7 @@ const make = Effect.fnUntraced(function*(options: GroupMemberOptions) {
   let phase = "starting"
   let member: Subscription | undefined
 
-  const settleBeforeLeaving = pipeline.handler.drain.pipe(
+  const settleBeforeLeaving = pipeline.stop.pipe(
     Effect.timeoutOption(STOP_TIMEOUT),
     Effect.tap((drained) =>
       drained._tag === "None"

@@ -2,17 +2,23 @@
  * One lane for each key that has work: its tasks in order, at most one of them taken at a time. Lanes with a task to take are served in turns,
  * first among the groups that they belong to, then within the group, so that one zone with a long queue does not hold up the others.
  *
- * Plain and synchronous. A task is `take`n, and then either given back to the front of its lane (`putBack`) or finished (`release`), which lets
- * the lane's next one go.
+ * Plain and synchronous. A task is `take`n, and then either given back to the front of its lane to wait (`putBack`) or finished (`release`), which
+ * lets the lane's next one go.
  */
 export class Lanes<Task> {
   readonly #lanes = new Map<string, Lane<Task>>()
   readonly #readyByGroup = new Map<string, Array<Lane<Task>>>()
   #size = 0
+  #waiting = 0
 
-  /** Tasks that are queued, not counting those taken. */
+  /** Tasks that are queued, those given back included, those taken not. */
   get size(): number {
     return this.#size
+  }
+
+  /** Tasks that were given back and wait for `resume`. */
+  get waiting(): number {
+    return this.#waiting
   }
 
   add(group: string, key: string, task: Task): void {
@@ -48,17 +54,17 @@ export class Lanes<Task> {
     const lane = this.#lanes.get(key)
     if (lane === undefined) return
     lane.tasks.unshift(task)
-    this.#size += 1
     lane.taken = false
     lane.held = true
+    this.#size += 1
+    this.#waiting += 1
   }
 
-  /** Lets a held lane go on. */
-  resume(key: string): void {
+  /** Lets the lane go on that is held by this task; nothing where it is not, because the task was dropped. */
+  resume(key: string, task: Task): void {
     const lane = this.#lanes.get(key)
-    if (lane === undefined || !lane.held) return
-    lane.held = false
-    this.#makeReady(lane)
+    if (lane === undefined || !lane.held || lane.tasks[0] !== task) return
+    this.#letGo(lane)
   }
 
   /** The taken task is finished: the lane's next one may be taken. */
@@ -72,19 +78,29 @@ export class Lanes<Task> {
   /** Drops every queued task that fits. Taken ones are their takers' business. */
   drop(fits: (task: Task) => boolean): void {
     for (const lane of this.#lanes.values()) {
+      const [first] = lane.tasks
       const kept = lane.tasks.filter((task) => !fits(task))
+      if (kept.length === lane.tasks.length) continue
       this.#size -= lane.tasks.length - kept.length
       lane.tasks = kept
-      if (kept.length === 0) {
-        this.#unready(lane)
-        lane.held = false
-        this.#forgetIfIdle(lane)
-      }
+      if (lane.held && kept[0] !== first) this.#letGo(lane)
+      this.#forgetIfIdle(lane)
+    }
+    for (const [group, ready] of this.#readyByGroup) {
+      const left = ready.filter((lane) => lane.tasks.length > 0)
+      if (left.length === 0) this.#readyByGroup.delete(group)
+      else this.#readyByGroup.set(group, left)
     }
   }
 
+  #letGo(lane: Lane<Task>): void {
+    lane.held = false
+    this.#waiting -= 1
+    this.#makeReady(lane)
+  }
+
   #makeReady(lane: Lane<Task>): void {
-    if (lane.taken || lane.held) return
+    if (lane.taken) return
     if (lane.tasks.length === 0) {
       this.#forgetIfIdle(lane)
       return
@@ -92,13 +108,6 @@ export class Lanes<Task> {
     const ready = this.#readyByGroup.get(lane.group)
     if (ready === undefined) this.#readyByGroup.set(lane.group, [lane])
     else ready.push(lane)
-  }
-
-  #unready(lane: Lane<Task>): void {
-    const ready = this.#readyByGroup.get(lane.group)?.filter((other) => other !== lane)
-    if (ready === undefined) return
-    if (ready.length === 0) this.#readyByGroup.delete(lane.group)
-    else this.#readyByGroup.set(lane.group, ready)
   }
 
   #forgetIfIdle(lane: Lane<Task>): void {

@@ -38,6 +38,8 @@ const MAX_KEPT_BYTES = 4 * 1024 * 1024
 /** Outcomes that are published together. */
 const MAX_DELIVERY = 1_000
 const COMMIT_SPACING = Duration.seconds(5)
+/** An outage makes thousands of requests wait, again and again: one line now and then speaks for all. */
+const WAITING_LINE_SPACING = Duration.toMillis(Duration.seconds(5))
 
 const isFull = ({ keptBytes, progress }: OwnedPartition) => progress.undone >= MAX_UNDONE || keptBytes >= MAX_KEPT_BYTES
 
@@ -51,6 +53,8 @@ export class Pipeline extends Context.Service<Pipeline, {
   /** What the group's member is to be told; `assigned` says to whom pauses and commits go from then on. */
   readonly assigned: (subscription: Subscription, assignment: Assignment) => void
   readonly handler: Omit<ConsumerHandler, "assigned">
+  /** Settles and commits what is in flight, as `drain` does, and starts nothing more whatever is assigned from then on. */
+  readonly stop: Effect.Effect<void>
   readonly status: () => PipelineStatus
   /** Dies of a fault in the pipeline itself. Never succeeds. */
   readonly failure: Effect.Effect<never>
@@ -72,9 +76,18 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const idleListeners = new Set<() => void>()
   let membership: Membership | undefined
   let dispatching = false
+  let stopping = false
+  let pumping = false
   let inFlight = 0
-  let waiting = 0
   let delivering = 0
+  let nextWaitingLineAt = 0
+
+  /** Nothing in here can fail: a defect ends the process, an interruption is the process ending. */
+  const ended = (exit: Exit.Exit<unknown>) => {
+    if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) {
+      Deferred.doneUnsafe(failed, Exit.failCause(exit.cause))
+    }
+  }
 
   const isIdle = () => inFlight === 0 && outbox.length === 0 && delivering === 0
 
@@ -113,7 +126,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
       if (owner === undefined) own(partition, new PartitionProgress(head))
       else if (owner.paused) subscription.pause(partition)
     }
-    dispatching = true
+    dispatching = !stopping
     pump()
   }
 
@@ -132,7 +145,12 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
 
   const received = ({ fetchedOffset, nextOffset, partition, records }: RecordBatch): number | undefined => {
     const owner = owned.get(partition)
-    if (owner === undefined || !dispatching) return fetchedOffset
+    if (owner === undefined) return fetchedOffset
+    if (!dispatching) {
+      // Not `pause`: whoever is assigned the partition next reads on.
+      membership?.subscription.pause(partition)
+      return fetchedOffset
+    }
     const { progress } = owner
     if (fetchedOffset > progress.position) return progress.position
     for (const record of records) {
@@ -165,21 +183,21 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   }
 
   const pump = () => {
+    // What is decided without a call is settled before `fork` returns, and comes back here: the loop goes on, not down.
+    if (pumping) return
+    pumping = true
     while (dispatching && inFlight < options.concurrency) {
       const task = lanes.take()
-      if (task === undefined) return
+      if (task === undefined) break
       inFlight += 1
       fork(attempt.make(task)).addObserver((exit) => attempted(task, exit))
     }
+    pumping = false
   }
 
   const attempted = (task: Task, exit: Exit.Exit<AttemptResult>) => {
     inFlight -= 1
-    if (Exit.isFailure(exit)) {
-      // Nothing here can fail: a defect ends the process, an interruption is the process ending.
-      if (!Cause.hasInterruptsOnly(exit.cause)) Deferred.doneUnsafe(failed, Exit.failCause(exit.cause))
-      return
-    }
+    if (Exit.isFailure(exit)) return ended(exit)
     if (task.owner.lost) lanes.release(laneOf(task))
     else if (exit.value._tag === "Settled") {
       outbox.push({ task, settlement: exit.value.settlement, settledAt: clock.currentTimeMillisUnsafe() })
@@ -192,17 +210,20 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const waitFor = (task: Task, { delay, error }: Extract<AttemptResult, { _tag: "Waiting" }>) => {
     const lane = laneOf(task)
     lanes.putBack(lane, task)
-    waiting += 1
-    void fork(
-      Effect.logWarning(`${lane} waits ${Duration.format(delay)}: ${error.message}`).pipe(
-        Effect.andThen(Effect.sleep(delay)),
-        Effect.andThen(Effect.sync(() => {
-          waiting -= 1
-          lanes.resume(lane)
-          pump()
-        }))
-      )
-    )
+    const now = clock.currentTimeMillisUnsafe()
+    if (now >= nextWaitingLineAt) {
+      nextWaitingLineAt = now + WAITING_LINE_SPACING
+      const millis = Math.ceil(Duration.toMillis(delay))
+      const line = `${lane} waits ${Duration.format(Duration.millis(millis))}: ${error.message}`
+      void fork(Effect.logWarning(lanes.waiting === 1 ? line : `${lanes.waiting} requests wait; ${line}`))
+    }
+    fork(Effect.andThen(
+      Effect.sleep(delay),
+      Effect.sync(() => {
+        lanes.resume(lane, task)
+        pump()
+      })
+    )).addObserver(ended)
   }
 
   /** Publishes what has been settled, one delivery at a time: what is settled meanwhile goes together in the next. */
@@ -228,7 +249,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     return membership === undefined || !dispatching ? Effect.void : delivery.commit(moved, membership)
   })
 
-  const drain = Effect.andThen(
+  const drain: Effect.Effect<void> = Effect.andThen(
     Effect.sync(() => {
       dispatching = false
     }),
@@ -240,16 +261,22 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     })
   )
 
-  yield* Effect.forkScoped(Effect.forever(deliverNext))
-  yield* Effect.forkScoped(Effect.repeat(commitMoved, Schedule.spaced(COMMIT_SPACING)))
+  fork(Effect.forever(deliverNext)).addObserver(ended)
+  fork(Effect.repeat(commitMoved, Schedule.spaced(COMMIT_SPACING))).addObserver(ended)
 
   return Pipeline.of({
     assigned,
     handler: { received, skipped, drain },
+    stop: Effect.andThen(
+      Effect.sync(() => {
+        stopping = true
+      }),
+      drain
+    ),
     status: () => ({
       inFlight,
-      waiting,
-      queued: lanes.size - waiting,
+      waiting: lanes.waiting,
+      queued: lanes.size - lanes.waiting,
       unpublished: outbox.length + delivering,
       partitions: [...owned.values()].map(({ partition, paused, progress }) => ({
         partition,

@@ -2,7 +2,7 @@ import { deadLetter } from "@origin-regions/domain/DeadLetter"
 import { mappingOutcome, outcomeRecord } from "@origin-regions/domain/MappingOutcome"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { type AddressedRecord, KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
-import { Duration, Effect, Layer, Schedule } from "effect"
+import { Duration, Effect, Layer, Schedule, Semaphore } from "effect"
 import { Delivery, type Membership, type SettledTask } from "../Delivery.ts"
 import { countOutcome } from "../Metrics.ts"
 import type { OwnedPartition } from "../Task.ts"
@@ -30,6 +30,7 @@ export const layerAtLeastOnce = (options: DeliveryOptions) =>
     Effect.gen(function*() {
       const producer = yield* KafkaProducer
       const admin = yield* KafkaAdmin
+      const oneAtATime = yield* Semaphore.make(1)
       const deadLetterBytes = yield* Effect.cached(
         admin.maxMessageBytes(options.deadLettersTopic).pipe(
           Effect.tapError((error) => Effect.logWarning(error.message)),
@@ -47,6 +48,7 @@ export const layerAtLeastOnce = (options: DeliveryOptions) =>
         return [{ topic: options.deadLettersTopic, record: letter }, published]
       }
 
+      /** Each try commits what is done by then, and one follows another: an older progress never replaces a newer one. */
       const commit = (partitions: ReadonlyArray<OwnedPartition>, { epoch, subscription }: Membership) =>
         Effect.suspend(() => {
           const snapshots = partitions.filter(({ lost }) => !lost).map((owner) => ({
@@ -54,28 +56,29 @@ export const layerAtLeastOnce = (options: DeliveryOptions) =>
             progress: owner.progress.snapshot()
           }))
           if (snapshots.length === 0) return Effect.void
-          return subscription.commit(
-            epoch,
-            snapshots.map(({ owner, progress }) => ({ partition: owner.partition, ...progress }))
-          ).pipe(
-            Effect.tap(() =>
-              Effect.sync(() => {
-                for (const { owner, progress } of snapshots) owner.progress.settled(progress)
-              })
+          return Effect.map(
+            subscription.commit(
+              epoch,
+              snapshots.map(({ owner, progress }) => ({ partition: owner.partition, ...progress }))
             ),
-            Effect.retry({
-              times: COMMIT_TRIES,
-              schedule: Schedule.spaced(RETRY_SPACING),
-              while: ({ reason }) => reason._tag !== "StaleGeneration"
-            }),
-            // What is not committed now goes with the next commit; and what is stale belongs to somebody else.
-            Effect.catch((error) =>
-              error.reason._tag === "StaleGeneration"
-                ? Effect.logDebug(error.message)
-                : Effect.logWarning(error.message)
-            )
+            () => {
+              for (const { owner, progress } of snapshots) owner.progress.settled(progress)
+            }
           )
-        })
+        }).pipe(
+          Effect.retry({
+            times: COMMIT_TRIES,
+            schedule: Schedule.spaced(RETRY_SPACING),
+            while: ({ reason }) => reason._tag !== "StaleGeneration"
+          }),
+          // What is not committed now goes with the next commit; and what is stale belongs to somebody else.
+          Effect.catch((error) =>
+            error.reason._tag === "StaleGeneration"
+              ? Effect.logDebug(error.message)
+              : Effect.logWarning(error.message)
+          ),
+          oneAtATime.withPermit
+        )
 
       return Delivery.of({
         commit,
