@@ -296,12 +296,27 @@ const runTask = ({ callersDirectory, script, watched }, args, { node, path }) =>
     child.on("exit", (code, signal) => done(code ?? 128 + constants.signals[signal]))
   })
 
-/** npm, killed hard, leaves us behind without a word: only our parent's process id tells. */
+/** A process's parent and name: from /proc, or from ps where there is none. */
+const describeProcess = (pid) => {
+  try {
+    const stat = existsSync("/proc/self/stat")
+      ? readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^\d+ \((.*)\) \S+ (\d+) .*$/s, "$2 $1")
+      : spawnSync("ps", ["-o", "ppid=,comm=", "-p", String(pid)], { encoding: "utf8" }).stdout.trim()
+    const [parent, ...name] = stat.split(" ")
+    return { parent: Number(parent), name: name.join(" ") }
+  } catch {
+    return undefined
+  }
+}
+
+/** npm, killed hard, leaves us behind without a word, and often a shell between: only the process ids tell. */
 const endWithNpm = (end) => {
-  if (process.env.npm_lifecycle_event === undefined) return
+  if (process.env.npm_lifecycle_event === undefined || process.platform === "win32") return
   const parent = process.ppid
+  const shell = describeProcess(parent)
+  const npm = shell !== undefined && describeProcess(shell.parent)?.name.startsWith("npm") ? shell.parent : parent
   const timer = setInterval(() => {
-    if (process.ppid === parent) return
+    if (process.ppid === parent && isAlive(npm)) return
     clearInterval(timer)
     end()
   }, 500)

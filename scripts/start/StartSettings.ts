@@ -13,6 +13,14 @@ export class WrongSettings extends Schema.TaggedError<WrongSettings>()("WrongSet
   }
 }
 
+export interface StartSettings {
+  /** An absolute path. */
+  readonly dataDirectory: string
+  readonly kafkaPort: number
+  readonly apiPort: number
+  readonly consumerPort: number
+}
+
 const PORTS = { minimum: 1, maximum: 65_535 }
 
 /**
@@ -21,7 +29,7 @@ const PORTS = { minimum: 1, maximum: 65_535 }
  */
 export const readStartSettings = (environment: Environment) => {
   const settings = new SettingReader(environment)
-  const own = {
+  const own: StartSettings = {
     dataDirectory: NodePath.resolve(root, settings.text("DATA_DIRECTORY", "a directory", { default: ".data" })),
     kafkaPort: settings.integer("KAFKA_PORT", PORTS, { default: 9092 }),
     apiPort: settings.integer("API_PORT", PORTS, { default: 8787 }),

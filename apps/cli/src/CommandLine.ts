@@ -1,10 +1,11 @@
 import type { Environment } from "@origin-regions/domain/SettingReader"
-import { Console, Effect, Layer } from "effect"
+import { Effect, Layer } from "effect"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { SecureRandom } from "effect/crypto"
 import manifest from "../package.json" with { type: "json" }
 import { CliSettings } from "./CliSettings.ts"
 import { emitCommand } from "./EmitCommand.ts"
+import { invocationPresenter } from "./InvocationPresenter.ts"
 import { watchCommand } from "./WatchCommand.ts"
 
 const description = [
@@ -17,17 +18,6 @@ const description = [
   "  Exit codes: 0 done; 1 Kafka failed; 2 the command line, a setting or the input is wrong, and",
   "  nothing was attempted."
 ].join("\n")
-
-/** A wrong command line is told in a line or two on stderr; the whole help stays away from pipes. */
-const presenter: CliOutput.Presenter = {
-  present: (event) =>
-    event._tag === "InvalidInvocation"
-      ? Console.error([
-        ...event.errors.map(({ message }) => message),
-        `See ${event.commandPath.join(" ")} --help.`
-      ].join("\n"))
-      : CliOutput.defaultPresenter.present(event)
-}
 
 const builtIns = [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel]
 
@@ -44,7 +34,7 @@ export const runCommandLine = (environment: Environment) => {
   const layer = Layer.mergeAll(
     SecureRandom.layerWebCrypto,
     CliConfig.layer({ builtIns }),
-    CliOutput.layerPresenter(presenter)
+    CliOutput.layerPresenter(invocationPresenter)
   )
   return (args: ReadonlyArray<string>) => Effect.provide(run(args), layer)
 }

@@ -1,32 +1,31 @@
 import type { MappingOutcome } from "@origin-regions/domain/MappingOutcome"
+import type { TableStyle } from "./TableStyle.ts"
 
 const cloud = ({ region, vendor }: { readonly vendor: string; readonly region: string }): string =>
   `${vendor} ${region}`
 
 /** What an outcome means, in few words. */
-export const describeOutcome = (outcome: MappingOutcome): string => {
-  const { data } = outcome
+export const describeOutcome = ({ data, subject }: MappingOutcome): string => {
+  const address = subject?.slice(subject.indexOf("/") + 1) ?? "the address"
   if ("result" in data) {
     const { mapping, recovered, result } = data
     const meaning = result === "unchanged"
-      ? "there was no mapping"
+      ? `${address} had no mapping`
       : result === "deleted"
-      ? mapping === null ? "there is no mapping now" : `it was ${cloud(mapping)}`
-      : mapping === null
-      ? "the mapping is there"
-      : `it is ${cloud(mapping)}`
+      ? `${address} ${mapping === null ? "has no mapping now" : `was ${cloud(mapping)}`}`
+      : `${address} ${mapping === null ? "has it" : `is ${cloud(mapping)}`}`
     return recovered ? `${meaning}; an earlier attempt had done it` : meaning
   }
   const { error } = data
   switch (error.name) {
     case "already_exists":
       return error.existing === null || error.existing === undefined
-        ? "it had a mapping, which has gone since"
+        ? `${address} had a mapping, which has gone since`
         : error.matches === true
-        ? "it has this very mapping already"
-        : `it is ${cloud(error.existing)} already`
+        ? `${address} has this very mapping already`
+        : `${address} is ${cloud(error.existing)} already`
     case "invalid_ip":
-      return "this is no IP address"
+      return "no valid IP address"
     case "unsupported_region":
       return "no such vendor, or no such region of it"
     case "limit_reached":
@@ -39,7 +38,7 @@ export const describeOutcome = (outcome: MappingOutcome): string => {
       return (first?.message ?? error.message) + more
     }
     case "expired":
-      return "it came too late: its expirytime had passed"
+      return "too late: its expirytime had passed"
     case "gave_up":
       return `given up after ${data.attempts} attempts: ${error.message}`
     case "rejected_by_api":
@@ -57,7 +56,7 @@ export const describeRequest = (
   }
 ): string =>
   [
-    request.operation ?? "?",
+    request.operation ?? "(unknown)",
     request.address ?? "?",
     ...request.mapping === undefined ? [] : ["as", cloud(request.mapping)]
   ]
@@ -96,12 +95,6 @@ export const outcomeRow = (outcome: MappingOutcome): OutcomeRow => ({
 export const kindOf = ({ data }: MappingOutcome): OutcomeRow["kind"] =>
   "result" in data ? "succeeded" : "attempts" in data.error ? "failed" : "rejected"
 
-export interface TableStyle {
-  /** Columns of the terminal. */
-  readonly width: number
-  readonly colors: boolean
-}
-
 interface Column {
   readonly title: string
   readonly width: number
@@ -110,9 +103,9 @@ interface Column {
 const GAP = "  "
 
 /** The widths follow the terminal's: a narrow one gets more lines, not less text. */
-const columnsOf = (width: number): readonly [Column, Column, Column, Column] => {
+const columnsOf = ({ requestWidth, width }: TableStyle): readonly [Column, Column, Column, Column] => {
   const usable = Math.min(Math.max(width, 60), 160) - 1 - 3 * GAP.length
-  const request = Math.min(36, Math.floor(usable * 0.24))
+  const request = Math.min(requestWidth, Math.floor(usable * 0.33))
   const asked = Math.floor((usable - request) * 0.5)
   return [
     { title: "", width: 1 },
@@ -159,15 +152,15 @@ const layOut = (cells: ReadonlyArray<string>, columns: ReadonlyArray<Column>): R
 }
 
 /** The table's head: titles and a rule. */
-export const tableHead = ({ width }: TableStyle): string => {
-  const columns = columnsOf(width)
+export const tableHead = (style: TableStyle): string => {
+  const columns = columnsOf(style)
   const titles = columns.map(({ title, width }) => title.padEnd(width)).join(GAP)
   return `${titles.trimEnd()}\n${"─".repeat(titles.length)}`
 }
 
 /** One row, of as many lines as its longest cell needs. */
 export const tableRow = ({ asked, code, kind, mark, meaning, request }: OutcomeRow, style: TableStyle): string => {
-  const [first = [], ...others] = layOut([mark, request, asked, `${code}: ${meaning}`], columnsOf(style.width))
+  const [first = [], ...others] = layOut([mark, request, asked, `${code}: ${meaning}`], columnsOf(style))
   const outcome = first.at(-1) ?? ""
   const colored = style.colors && outcome.startsWith(code)
     ? `\u001B[${COLOR_OF_KIND[kind]}m${code}\u001B[39m${outcome.slice(code.length)}`

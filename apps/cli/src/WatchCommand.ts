@@ -2,10 +2,13 @@ import { readOutcome } from "@origin-regions/domain/MappingOutcome"
 import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaTopicReader } from "@origin-regions/kafka/KafkaTopicReader"
-import { Console, Effect, Option, Stream, Terminal } from "effect"
-import { Command, Flag, TerminalCapabilities } from "effect/cli"
+import { Console, Effect, Option, Stream } from "effect"
+import { Command, Flag } from "effect/cli"
 import { CliSettings, kafkaFailed, sayingWhereItWaits } from "./CliSettings.ts"
-import { outcomeRow, tableHead, tableRow, type TableStyle } from "./OutcomeTable.ts"
+import { outcomeRow, tableHead, tableRow } from "./OutcomeTable.ts"
+import { type TableStyle, tableStyle } from "./TableStyle.ts"
+
+const UUID_LENGTH = 36
 
 const parameters = {
   fromBeginning: Flag.Boolean("from-beginning").pipe(
@@ -26,20 +29,13 @@ const printRecord = Effect.fnUntraced(function*(record: SourceRecord, style: Tab
   yield* Console.log(style === "json" ? JSON.stringify(outcome.value) : tableRow(outcomeRow(outcome.value), style))
 })
 
-/** Columns to print in: the terminal's, or a usual width where the output goes elsewhere. */
-const tableStyle = Effect.gen(function*() {
-  const columns = yield* Effect.flatMap(Terminal.Terminal, ({ columns }) => columns)
-  const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
-  return { width: columns > 0 ? columns : 120, colors: canColor }
-})
-
 /** `origin-regions watch`: prints outcomes as they come, until it is interrupted. */
 export const watchCommand = Command.make(
   "watch",
   parameters,
   Effect.fn("watch")(function*({ fromBeginning, json }) {
     const settings = yield* CliSettings
-    const style = yield* tableStyle
+    const style = yield* tableStyle(UUID_LENGTH)
     const topic = settings.outcomesTopic
     const watching = Effect.gen(function*() {
       const { beginningOffsets, endOffsets } = yield* KafkaAdmin

@@ -1,0 +1,13 @@
+import { Console } from "effect"
+import { CliOutput } from "effect/cli"
+
+/** Tells a wrong command line in a line or two on stderr; the whole help stays away from pipes. */
+export const invocationPresenter: CliOutput.Presenter = {
+  present: (event) =>
+    event._tag === "InvalidInvocation"
+      ? Console.error([
+        ...event.errors.map(({ message }) => message),
+        `See ${event.commandPath.join(" ")} --help.`
+      ].join("\n"))
+      : CliOutput.defaultPresenter.present(event)
+}
