@@ -224,8 +224,16 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
     return Deferred.isDoneUnsafe(assigned) && isIn("joined")
   }
 
-  const heartbeat = Effect.ignore(
-    Effect.tryPromise(async () => group?.heartbeat({ interval: Duration.toMillis(heartbeatInterval) }))
+  const heartbeat = Effect.tryPromise({
+    try: async () => group?.heartbeat({ interval: Duration.toMillis(heartbeatInterval) }),
+    catch: (error) => kafkaError("send a heartbeat", error)
+  }).pipe(
+    // That the group is being rebalanced is an answer too.
+    Effect.catchReason("KafkaError", "StaleGeneration", () =>
+      Effect.sync(() => {
+        lastContact = now()
+      })),
+    Effect.ignore
   )
 
   /** Nothing of the old generation may be in flight when the new one begins. */

@@ -1,42 +1,17 @@
 import { assert, layer } from "@effect/vitest"
-import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
-import { Effect, Layer, Stream } from "effect"
+import { Effect, Layer } from "effect"
 import { randomUUID } from "node:crypto"
-import { makeClient } from "./internal/KafkaClient.ts"
+import { layerKafka, newTopic, ofText, readAll, settingsFor, text, withKafkaJS } from "./internal/fixtures/TestKafka.ts"
 import { CompressionTypes } from "./internal/PatchedKafkaJS.ts"
 import { KafkaAdmin } from "./KafkaAdmin.ts"
 import { KafkaProducer } from "./KafkaProducer.ts"
-import type { KafkaSettings } from "./KafkaSettings.ts"
-import { KafkaTopicReader } from "./KafkaTopicReader.ts"
 
-const settingsOf = (broker: KafkaBroker["Service"]): KafkaSettings => ({
-  brokers: broker.brokers,
-  tls: undefined,
-  sasl: undefined
-})
+const SharedKafka = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layerKafka(settingsFor(...brokers)))).pipe(
+  Layer.provideMerge(KafkaBroker.layer)
+)
 
-const Kafka = Layer.unwrap(Effect.map(KafkaBroker, (broker) => {
-  const settings = settingsOf(broker)
-  return Layer.mergeAll(KafkaProducer.layer(settings), KafkaAdmin.layer(settings), KafkaTopicReader.layer(settings))
-})).pipe(Layer.provideMerge(KafkaBroker.layer))
-
-const text = (value: string): Uint8Array => new TextEncoder().encode(value)
-const ofText = (value: Uint8Array | null): string | null => value === null ? null : new TextDecoder().decode(value)
-
-const newTopic = Effect.fnUntraced(function*(partitions = 1, configs: Readonly<Record<string, string>> = {}) {
-  const admin = yield* KafkaAdmin
-  const topic = `test-${randomUUID()}`
-  yield* admin.createTopics([{ topic, partitions, configs }])
-  return topic
-})
-
-const readAll = Effect.fnUntraced(function*(topic: string, count: number) {
-  const reader = yield* KafkaTopicReader
-  return yield* reader.read({ topic, from: "beginning" }).pipe(Stream.take(count), Stream.runCollect)
-})
-
-layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaProducer", (it) => {
+layer(SharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaProducer", (it) => {
   it.effect("writes keys, values and headers byte for byte, with their order, repeats and nulls", () =>
     Effect.gen(function*() {
       const topic = yield* newTopic()
@@ -120,18 +95,16 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaProducer
   it.effect("reads every codec that an emitter may choose", () =>
     Effect.gen(function*() {
       const topic = yield* newTopic()
-      const broker = yield* KafkaBroker
-      const client = yield* makeClient(settingsOf(broker), "test")
       const codecs = [CompressionTypes.GZIP, CompressionTypes.Snappy, CompressionTypes.LZ4, CompressionTypes.ZSTD]
-      const plain = client.producer({ allowAutoTopicCreation: false, createPartitioner: () => () => 0 })
-      yield* Effect.promise(async () => {
+      yield* withKafkaJS(async (client) => {
+        const plain = client.producer({ allowAutoTopicCreation: false, createPartitioner: () => () => 0 })
         await plain.connect()
         for (const compression of codecs) {
           await plain.send({ topic, compression, messages: [{ key: "k", value: `codec ${compression} `.repeat(50) }] })
         }
         await plain.disconnect()
       })
-      const records: ReadonlyArray<SourceRecord> = yield* readAll(topic, codecs.length)
+      const records = yield* readAll(topic, codecs.length)
       assert.deepStrictEqual(
         records.map((record) => ofText(record.value)),
         codecs.map((codec) => `codec ${codec} `.repeat(50))
