@@ -1,4 +1,5 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import type { ApiErrorName } from "@origin-regions/domain/ApiError"
 import { Context, Duration, Effect, Layer, Schedule, Schema, Scope } from "effect"
 import { createServer, type Server, STATUS_CODES } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -56,7 +57,7 @@ export class ApiServer extends Context.Service<ApiServer, {
       const server = createServer({ requireHostHeader: false }, (request, response) => {
         // Refused as RFC 9112 (3.2) says; Node would do it with an empty body.
         if (request.headers.host === undefined && request.httpVersion === "1.1") {
-          response.writeHead(400, unreadableHeaders).end(unreadable)
+          response.writeHead(malformed.status, malformed.headers).end(malformed.body)
         } else {
           handle(request, response)
         }
@@ -113,18 +114,23 @@ const urlOf = (server: Server): string => {
   return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`
 }
 
-const statusOfParserError: Readonly<Record<string, number>> = {
-  HPE_HEADER_OVERFLOW: 431,
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
-  ERR_HTTP_REQUEST_TIMEOUT: 408
+const unreadable = (name: ApiErrorName) => {
+  const body = JSON.stringify(failureEnvelope([name]))
+  const headers = {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(body),
+    connection: "close"
+  }
+  return { body, headers }
 }
 
-const unreadable = JSON.stringify(failureEnvelope(["invalid_headers"]))
+const malformed = { status: 400, ...unreadable("invalid_headers") }
 
-const unreadableHeaders = {
-  "content-type": "application/json",
-  "content-length": Buffer.byteLength(unreadable),
-  connection: "close"
+const answerOfParserError: Readonly<Record<string, typeof malformed>> = {
+  HPE_HEADER_OVERFLOW: { ...malformed, status: 431 },
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: { ...malformed, status: 413 },
+  // A slow network is nobody's bad header: the request may be sent again.
+  ERR_HTTP_REQUEST_TIMEOUT: { status: 408, ...unreadable("internal_error") }
 }
 
 /** Answers what is no HTTP request, on the bare socket, with the envelope all the same. */
@@ -133,7 +139,7 @@ const answerUnreadable = (error: NodeJS.ErrnoException, socket: Duplex): void =>
     socket.destroy()
     return
   }
-  const status = statusOfParserError[error.code ?? ""] ?? 400
-  const headers = Object.entries(unreadableHeaders).map(([name, value]) => `${name}: ${value}`)
-  socket.end([`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...headers, "", unreadable].join("\r\n"))
+  const { body, headers, status } = answerOfParserError[error.code ?? ""] ?? malformed
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
+  socket.end([`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...lines, "", body].join("\r\n"))
 }

@@ -7,7 +7,7 @@ import { countRequest } from "./RequestMetrics.ts"
 import * as SystemRoutes from "./SystemRoutes.ts"
 
 /** What a request's body may hold. */
-export const maxBodySize = ByteSize.mebibytes(1)
+const maxBodySize = ByteSize.mebibytes(1)
 
 /**
  * The whole API as an effect from a request to its answer. Whatever happens on the way, the answer is an envelope; it carries the `Date` of the

@@ -14,7 +14,7 @@ const test = (name: string, run: (regions: OriginRegions["Service"]) => Effect.E
   it.effect(name, () => OriginRegions.use(run).pipe(Effect.provide(inMemory)))
 
 const reasonOf = <A>(effect: Effect.Effect<A, OriginRegionsError>) =>
-  effect.pipe(Effect.flip, Effect.map(({ reason }) => reason._tag), Effect.catch(() => Effect.succeed("done")))
+  effect.pipe(Effect.flip, Effect.map(({ reason }) => reason._tag), Effect.orElseSucceed(() => "done"))
 
 describe("OriginRegions", () => {
   test("creates a mapping under the canonical address, at the time of the clock", (regions) =>
