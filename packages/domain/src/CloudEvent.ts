@@ -171,7 +171,10 @@ const readBinary = (headers: Headers, value: Uint8Array | null): CloudEvent => {
   return readEnvelope(attributes, readBinaryData(headers.get("content-type"), value))
 }
 
-const readBinaryData = (contentType: unknown, value: Uint8Array | null): Result.Result<unknown, RequestIssue> => {
+const readBinaryData = (
+  contentType: string | undefined,
+  value: Uint8Array | null
+): Result.Result<unknown, RequestIssue> => {
   if (contentType !== undefined && !isJsonContentType(contentType)) {
     return problem("content-type", `content-type must be ${JSON_CONTENT_TYPE}`)
   }
@@ -179,21 +182,23 @@ const readBinaryData = (contentType: unknown, value: Uint8Array | null): Result.
   return Result.mapError(decodeJson(value), (message) => ({ path: "data", message: `the record's value ${message}` }))
 }
 
-/** Headers by their names in lower case, with bytes where a value is not text. */
-type Headers = ReadonlyMap<string, string | Uint8Array>
+type Headers = ReadonlyMap<string, string>
 
-/** Header names compare without case; of a repeated one the last counts, and one without a value is as good as none. */
+/**
+ * Headers by their names in lower case: names compare without case, and of a repeated one the last counts. One without a value is as good as none.
+ * One that is not text counts as empty, which neither an attribute nor a content type may be.
+ */
 const readHeaders = (headers: ReadonlyArray<RecordHeader>): Headers => {
-  const read = new Map<string, string | Uint8Array>()
+  const read = new Map<string, string>()
   for (const { name, value } of headers) {
     if (value === null) read.delete(name.toLowerCase())
-    else read.set(name.toLowerCase(), decodeText(value) ?? value)
+    else read.set(name.toLowerCase(), decodeText(value) ?? "")
   }
   return read
 }
 
-const isStructured = (contentType: unknown): boolean =>
-  typeof contentType === "string" && /^application\/cloudevents\+json\s*(;|$)/i.test(contentType)
+const isStructured = (contentType: string | undefined): boolean =>
+  contentType !== undefined && /^application\/cloudevents\+json\s*(;|$)/i.test(contentType)
 
 /**
  * Reads a record's CloudEvents envelope in any of three modes: structured (`content-type: application/cloudevents+json`), binary (`ce_*`

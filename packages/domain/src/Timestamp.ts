@@ -18,8 +18,8 @@ export const parseTimestamp = (text: string): number | undefined => {
   if (Number(offsetHours) > 23 || Number(offsetMinutes) > 59) return undefined
   const date = new Date(0)
   date.setUTCFullYear(Number(year), Number(month) - 1, Number(day))
-  // A day or month that does not exist rolls over.
-  if (date.getUTCDate() !== Number(day) || date.getUTCMonth() !== Number(month) - 1) return undefined
+  // A day or month that does not exist rolls over into another month.
+  if (date.getUTCMonth() !== Number(month) - 1) return undefined
   date.setUTCHours(Number(hour), Number(minute), Number(second), Number(fraction.padEnd(3, "0").slice(0, 3)))
   const offset = (Number(offsetHours) * 60 + Number(offsetMinutes)) * MINUTE
   const milliseconds = date.getTime() - (sign === "-" ? -offset : offset)
