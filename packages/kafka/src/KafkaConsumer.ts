@@ -350,10 +350,10 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
 
   yield* Effect.addFinalizer(() =>
     inOrder(Effect.tryPromise(async () => {
-      const isRejoining = isIn("draining", "drained")
+      const isJoining = isIn("joining", "draining", "drained")
       phase = "stopped"
       // The coordinator ends a join when the member leaves; it would take as long as the other members do.
-      if (isRejoining) await group?.leave().catch(() => {})
+      if (isJoining) await group?.leave().catch(() => {})
       // kafkajs can't stop before the first join, and would go on behind our back.
       await firstJoin
       await consumer.disconnect()

@@ -41,6 +41,7 @@ interface Cluster {
 interface PatchedGroup extends ConsumerGroup {
   readonly cluster: Cluster
   readonly groupId: string
+  memberId: string | null
   coordinator: Coordinator
   joinAndSync(): Promise<void>
   fetch(nodeId: string): Promise<ReadonlyArray<unknown>>
@@ -65,6 +66,11 @@ interface Batch {
   isEmptyDueToFiltering(): boolean
 }
 
+interface Broker {
+  lookupRequest(apiKey: number | undefined, definition: unknown): (fields: object) => unknown
+  joinGroup(fields: object): Promise<unknown>
+}
+
 interface ConnectionPool {
   getConnection(index: number): Promise<unknown>
   getConnectionByRequest(request: { readonly request: { readonly apiKey: number } }): Promise<unknown>
@@ -87,6 +93,17 @@ const nameOf = (error: unknown): unknown => {
   return "type" in error ? error.type : error.name
 }
 
+/** A method that kafkajs keeps to itself. */
+const privateMethod = (of: object, name: string) => {
+  const symbol = Object.getOwnPropertySymbols(of).find(({ description }) => description === name)
+  const method: unknown = symbol === undefined ? undefined : Reflect.get(of, symbol)
+  if (symbol === undefined || typeof method !== "function") throw new Error(`kafkajs has no ${name}`)
+  return {
+    replace: (by: (this: PatchedGroup) => Promise<void>) => Reflect.set(of, symbol, by),
+    call: (self: object, ...values: ReadonlyArray<unknown>): Promise<unknown> => Reflect.apply(method, self, values)
+  }
+}
+
 /** Makes kafkajs stop all fetching and join again. */
 const joinAgain = () => Object.assign(new Error("The group has to be joined again"), { type: "REBALANCE_IN_PROGRESS" })
 
@@ -99,16 +116,19 @@ export const patchConsumerGroup = (require: ReturnType<typeof createRequire>): v
   const { prototype: group } = require("kafkajs/src/consumer/consumerGroup") as { readonly prototype: PatchedGroup }
   const { fetch, heartbeat, joinAndSync } = group
 
-  // It has no hook that a rebalance would wait for.
-  const attempts = group as unknown as Record<symbol, (this: PatchedGroup) => Promise<void>>
-  for (const name of Object.getOwnPropertySymbols(group)) {
-    const join = attempts[name]
-    if (join === undefined || name.description !== "private:ConsumerGroup:join") continue
-    attempts[name] = async function() {
-      await this.cluster[GROUP_OWNER]?.joining(this)
+  const join = privateMethod(group, "private:ConsumerGroup:join")
+
+  // It has no hook that a rebalance would wait for. And a new member learns its id only with the end of the join, without which it can't leave.
+  join.replace(async function() {
+    await this.cluster[GROUP_OWNER]?.joining(this)
+    try {
+      await join.call(this)
+    } catch (error) {
+      if (nameOf(error) !== "MEMBER_ID_REQUIRED") throw error
+      this.memberId = (error as { readonly memberId: string }).memberId
       await join.call(this)
     }
-  }
+  })
 
   // Where a rejoin fails it goes on fetching as if it had joined, and can idle for ever.
   group.joinAndSync = async function() {
@@ -200,8 +220,20 @@ export const patchConsumerGroup = (require: ReturnType<typeof createRequire>): v
   }
   batch.isEmptyDueToFiltering = () => false
 
-  const { prototype: pool } = require("kafkajs/src/network/connectionPool") as { readonly prototype: ConnectionPool }
   const apiKeys = require("kafkajs/src/protocol/requests/apiKeys") as Readonly<Record<string, number>>
+  const { requests } = require("kafkajs/src/protocol/requests") as {
+    readonly requests: Readonly<Record<string, unknown>>
+  }
+  const { prototype: broker } = require("kafkajs/src/broker") as { readonly prototype: Broker }
+  const send = privateMethod(broker, "private:Broker:sendRequest")
+
+  // It keeps the id that the coordinator gives to a new member to itself.
+  broker.joinGroup = function(fields) {
+    const joinGroup = this.lookupRequest(apiKeys["JoinGroup"], requests["JoinGroup"])
+    return send.call(this, joinGroup({ protocolType: "consumer", ...fields }))
+  }
+
+  const { prototype: pool } = require("kafkajs/src/network/connectionPool") as { readonly prototype: ConnectionPool }
   const { getConnectionByRequest } = pool
   const FETCH_CONNECTION = 1
 

@@ -1,0 +1,152 @@
+import { assert, layer } from "@effect/vitest"
+import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
+import { uniqueGroup } from "@origin-regions/testkit/Names"
+import { Deferred, Duration, Effect, Fiber, Layer } from "effect"
+import { apiKeys, makeKafkaProxy } from "./internal/fixtures/KafkaProxy.ts"
+import {
+  layerKafka,
+  newTopic,
+  numbered,
+  sendValues,
+  settingsFor,
+  takeWarnings,
+  until
+} from "./internal/fixtures/TestKafka.ts"
+import { joinGroup } from "./internal/fixtures/TestMember.ts"
+import { KafkaAdmin } from "./KafkaAdmin.ts"
+import { KafkaConsumer } from "./KafkaConsumer.ts"
+
+const SharedKafka = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layerKafka(settingsFor(...brokers)))).pipe(
+  Layer.provideMerge(KafkaBroker.layer)
+)
+
+/** A way to the shared broker that can fail, and a consumer that takes it. */
+const throughProxy = Effect.gen(function*() {
+  const { brokers } = yield* KafkaBroker
+  const proxy = yield* makeKafkaProxy(brokers[0] ?? "")
+  return { proxy, services: yield* Layer.build(KafkaConsumer.layer(settingsFor(proxy.address))) }
+})
+
+/** A session that cannot be what ends a membership within a test. */
+const LONG_SESSION = { sessionTimeout: Duration.minutes(1), rebalanceTimeout: Duration.minutes(2) }
+
+layer(SharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaConsumer in an outage", (it) => {
+  it.effect("waits for a broker that is not there yet, and says so with every try", () =>
+    Effect.gen(function*() {
+      const { proxy, services } = yield* throughProxy
+      const topic = yield* newTopic()
+      yield* sendValues(topic, ["v"])
+      yield* proxy.down
+      const { layer, warnings } = takeWarnings()
+      const joining = yield* Effect.forkScoped(
+        joinGroup({ topic }).pipe(Effect.provide(services), Effect.provide(layer))
+      )
+      yield* until(() => warnings.some((line) => line.startsWith("Could not join the group")))
+      assert.include(warnings.at(-1), `on the topic ${topic}: Connection error: connect ECONNREFUSED ${proxy.address}`)
+      yield* proxy.up
+      const member = yield* Fiber.join(joining)
+      yield* until(() => member.values.length === 1)
+    }))
+
+  for (const [request, apiKey] of [["join", apiKeys.JoinGroup], ["synchronization", apiKeys.SyncGroup]] as const) {
+    it.effect(`goes on where the answer to its ${request} is lost in a rebalance`, () =>
+      Effect.gen(function*() {
+        const { proxy, services } = yield* throughProxy
+        const topic = yield* newTopic(4)
+        const groupId = yield* uniqueGroup
+        const first = yield* Effect.provide(joinGroup({ topic, groupId }), services)
+        yield* until(() => first.assignments.length === 1)
+        const cut = yield* proxy.cutNextAnswer(apiKey)
+        const second = yield* joinGroup({ topic, groupId })
+        yield* cut
+        yield* until(() => first.owned().length === 2 && second.owned().length === 2)
+        yield* sendValues(topic, numbered("v", 40))
+        yield* until(() => first.values.length + second.values.length === 40)
+        assert.sameMembers([...first.values, ...second.values], [...numbered("v", 40)])
+      }))
+  }
+
+  it.effect("keeps its membership where all its connections break, and leaves none behind", () =>
+    Effect.gen(function*() {
+      const { proxy, services } = yield* throughProxy
+      const topic = yield* newTopic(2)
+      const member = yield* Effect.provide(joinGroup({ topic }), services)
+      yield* until(() => member.assignments.length === 1)
+      for (const round of [1, 2, 3]) {
+        yield* proxy.down
+        yield* proxy.up
+        yield* sendValues(topic, numbered(`round-${round}`, 10))
+        yield* until(() => member.values.length === round * 10)
+        yield* Effect.retry(member.commitAll(String(round)), { while: ({ reason }) => reason._tag === "Unreachable" })
+      }
+      assert.strictEqual(member.assignments.length, 1)
+      yield* member.leave
+      // One is the admin's, which the service keeps.
+      yield* until(() => proxy.openConnections() <= 1)
+    }))
+
+  /** One member that drains for as long as it is told to, and another one that joins meanwhile. */
+  const rebalance = Effect.gen(function*() {
+    const topic = yield* newTopic(2)
+    const groupId = yield* uniqueGroup
+    const options = { ...LONG_SESSION, topic, groupId, drainTimeout: Duration.minutes(1) }
+    const settled = yield* Deferred.make<void>()
+    const draining = yield* joinGroup({ ...options, drain: Deferred.await(settled) })
+    yield* until(() => draining.assignments.length === 1)
+    const joining = yield* joinGroup(options)
+    yield* until(() => draining.drains() === 1)
+    return { draining, joining, options, settled }
+  })
+
+  it.effect("leaves at once from a first join that the others keep waiting", () =>
+    Effect.gen(function*() {
+      const { draining, joining, settled } = yield* rebalance
+      yield* joining.leave
+      assert.strictEqual(joining.assignments.length, 0)
+      yield* Deferred.succeed(settled, undefined)
+      yield* until(() => draining.assignments.length === 2)
+      assert.deepStrictEqual(draining.owned(), [0, 1])
+    }))
+
+  it.effect("leaves at once from a rejoin that the others keep waiting", () =>
+    Effect.gen(function*() {
+      const { draining, joining, options } = yield* rebalance
+      const third = yield* joinGroup(options)
+      yield* draining.leave
+      yield* until(() => joining.owned().length === 1 && third.owned().length === 1)
+      yield* third.leave
+      yield* until(() => joining.owned().length === 2)
+    }))
+
+  for (const [name, fault] of [["is down", "down"], ["does not answer", "freeze"]] as const) {
+    it.effect(`ends within seconds where the broker ${name}`, () =>
+      Effect.gen(function*() {
+        const { proxy, services } = yield* throughProxy
+        const topic = yield* newTopic()
+        const member = yield* Effect.provide(joinGroup({ topic }), services)
+        yield* until(() => member.assignments.length === 1)
+        yield* proxy[fault]
+        const [took] = yield* Effect.timed(member.leave)
+        assert.isBelow(Duration.toSeconds(took), 7)
+        yield* until(() => proxy.openConnections() <= 1)
+      }))
+  }
+
+  it.effect("two members of one process do not disturb each other", () =>
+    Effect.gen(function*() {
+      const admin = yield* KafkaAdmin
+      const topic = yield* newTopic(2)
+      const one = yield* joinGroup({ topic })
+      const other = yield* joinGroup({ topic })
+      yield* sendValues(topic, numbered("v", 20))
+      yield* until(() => one.values.length === 20 && other.values.length === 20)
+      one.pause(0)
+      one.pause(1)
+      yield* one.commitAll("one")
+      assert.strictEqual((yield* admin.committedOffsets(other.groupId, topic)).size, 0)
+      yield* one.leave
+      yield* sendValues(topic, numbered("w", 20))
+      yield* until(() => other.values.length === 40)
+      assert.strictEqual(other.assignments.length, 1)
+    }))
+})
