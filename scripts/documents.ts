@@ -1,4 +1,5 @@
 /** Writes the generated documents; with `--check` it only says which of them are stale. */
+import { openApiGeneration1 } from "@origin-regions/api/OpenApiDocument"
 import { asyncApi } from "@origin-regions/domain/AsyncApi"
 import { Effect, FileSystem, Path } from "effect"
 import { root } from "./Command.ts"
@@ -13,7 +14,8 @@ interface Document {
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 
 const documents: ReadonlyArray<Document> = [
-  { path: "docs/asyncapi.json", render: () => json(asyncApi()) }
+  { path: "docs/asyncapi.json", render: () => json(asyncApi()) },
+  { path: "docs/openapi-v1.json", render: () => json(openApiGeneration1()) }
 ]
 
 /** Whether the file has what the document renders to. */
