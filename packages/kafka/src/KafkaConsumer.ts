@@ -253,8 +253,9 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
     }
     if (!isIn("stopped")) phase = "drained"
   }).pipe(
-    Effect.catchCause((cause) =>
-      Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : Effect.sync(() => stopFor(Exit.failCause(cause)))
+    Effect.catchCauseIf(
+      (cause) => !Cause.hasInterruptsOnly(cause),
+      (cause) => Effect.sync(() => stopFor(Exit.failCause(cause)))
     )
   )
 
@@ -348,17 +349,20 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
     yield* connect(consumer, topic, groupId)
   })
 
-  yield* Effect.addFinalizer(() =>
-    inOrder(Effect.tryPromise(async () => {
-      const isJoining = isIn("joining", "draining", "drained")
-      phase = "stopped"
-      // The coordinator ends a join when the member leaves; it would take as long as the other members do.
-      if (isJoining) await group?.leave().catch(() => {})
-      // kafkajs can't stop before the first join, and would go on behind our back.
-      await firstJoin
-      await consumer.disconnect()
-    }))
-  )
+  yield* Effect.addFinalizer(() => {
+    const isJoining = isIn("joining", "draining", "drained")
+    phase = "stopped"
+    return inOrder(Effect.andThen(
+      FiberSet.clear(fibers),
+      Effect.tryPromise(async () => {
+        // The coordinator ends a join when the member leaves; it would take as long as the other members do.
+        if (isJoining) await group?.leave().catch(() => {})
+        // kafkajs can't stop before the first join, and would go on behind our back.
+        await firstJoin
+        await consumer.disconnect()
+      })
+    ))
+  })
   yield* connect(consumer, topic, groupId)
   yield* Effect.forkScoped(Effect.catch(Effect.forever(live), (error) => Effect.sync(() => stopFor(Exit.fail(error)))))
 

@@ -30,6 +30,11 @@ const throughProxy = Effect.gen(function*() {
 /** A session that cannot be what ends a membership within a test. */
 const LONG_SESSION = { sessionTimeout: Duration.minutes(1), rebalanceTimeout: Duration.minutes(2) }
 
+const leaveAtOnce = Effect.fnUntraced(function*({ leave }: { readonly leave: Effect.Effect<void> }) {
+  const [took] = yield* Effect.timed(leave)
+  assert.isBelow(Duration.toMillis(took), 2_000)
+})
+
 layer(SharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaConsumer in an outage", (it) => {
   it.effect("waits for a broker that is not there yet, and says so with every try", () =>
     Effect.gen(function*() {
@@ -85,37 +90,38 @@ layer(SharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaCo
       yield* until(() => proxy.openConnections() <= 1)
     }))
 
-  /** One member that drains for as long as it is told to, and another one that joins meanwhile. */
-  const rebalance = Effect.gen(function*() {
-    const topic = yield* newTopic(2)
-    const groupId = yield* uniqueGroup
-    const options = { ...LONG_SESSION, topic, groupId, drainTimeout: Duration.minutes(1) }
-    const settled = yield* Deferred.make<void>()
-    const draining = yield* joinGroup({ ...options, drain: Deferred.await(settled) })
-    yield* until(() => draining.assignments.length === 1)
-    const joining = yield* joinGroup(options)
-    yield* until(() => draining.drains() === 1)
-    return { draining, joining, options, settled }
-  })
-
-  it.effect("leaves at once from a first join that the others keep waiting", () =>
+  it.effect("leaves at once from a join that the others keep waiting, the first one or a later one", () =>
     Effect.gen(function*() {
-      const { draining, joining, settled } = yield* rebalance
-      yield* joining.leave
-      assert.strictEqual(joining.assignments.length, 0)
+      const topic = yield* newTopic(2)
+      const groupId = yield* uniqueGroup
+      const options = { ...LONG_SESSION, topic, groupId, drainTimeout: Duration.minutes(1) }
+      const settled = yield* Deferred.make<void>()
+      let inFlight = Effect.void
+      const slow = yield* joinGroup({ ...options, drain: Effect.suspend(() => inFlight) })
+      yield* until(() => slow.assignments.length === 1)
+      const rejoining = yield* joinGroup(options)
+      yield* until(() => slow.owned().length === 1 && rejoining.owned().length === 1)
+      inFlight = Deferred.await(settled)
+      const joining = yield* joinGroup(options)
+      yield* until(() => slow.drains() === 2 && rejoining.drains() === 1)
+      yield* leaveAtOnce(rejoining)
+      yield* leaveAtOnce(joining)
       yield* Deferred.succeed(settled, undefined)
-      yield* until(() => draining.assignments.length === 2)
-      assert.deepStrictEqual(draining.owned(), [0, 1])
+      yield* until(() => slow.owned().length === 2)
+      assert.strictEqual(joining.assignments.length, 0)
     }))
 
-  it.effect("leaves at once from a rejoin that the others keep waiting", () =>
+  it.effect("leaves at once from its own drain", () =>
     Effect.gen(function*() {
-      const { draining, joining, options } = yield* rebalance
-      const third = yield* joinGroup(options)
-      yield* draining.leave
-      yield* until(() => joining.owned().length === 1 && third.owned().length === 1)
-      yield* third.leave
-      yield* until(() => joining.owned().length === 2)
+      const topic = yield* newTopic(2)
+      const groupId = yield* uniqueGroup
+      const options = { ...LONG_SESSION, topic, groupId, drainTimeout: Duration.minutes(1) }
+      const draining = yield* joinGroup({ ...options, drain: Effect.never })
+      yield* until(() => draining.assignments.length === 1)
+      const other = yield* joinGroup(options)
+      yield* until(() => draining.drains() === 1)
+      yield* leaveAtOnce(draining)
+      yield* until(() => other.owned().length === 2)
     }))
 
   for (const [name, fault] of [["is down", "down"], ["does not answer", "freeze"]] as const) {
