@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes sure that the Kafka image of the tests is here: found, else pulled, else built. Building is for machines that
-# reach Debian's and Maven's packages but no image registry; needs root, Debian, and a Docker daemon.
+# Makes sure that the Kafka image of the tests is here: found, else pulled, else built under the same name. Building is
+# for a CI machine that reaches Debian's and Maven's packages but no image registry; needs root, Debian, and a Docker
+# daemon. Where KAFKA_IMAGE names another image, there is nothing to do.
 #
 # What is built has the parts of apache/kafka's interface that the tests use: settings as KAFKA_* variables, CLUSTER_ID,
 # /etc/kafka/docker/run as its command, user appuser (1000), and /var/lib/kafka/data as a volume. It has none of the
@@ -10,9 +11,14 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 jvm=$here/../../packages/testkit/jvm
 version=$(sed -n 's/^export const kafkaVersion = "\(.*\)"$/\1/p' "$jvm/../src/internal/BrokerProperties.ts")
-image=${KAFKA_IMAGE:-apache/kafka:$version}
+image=apache/kafka:$version
 label=dev.origin-regions.kafka-image
 key=$({ echo "$version"; cat "$here"/* "$jvm"/*; } | sha256sum | cut -c1-16)
+
+if [ -n "${KAFKA_IMAGE:-}" ] && [ "$KAFKA_IMAGE" != "$image" ]; then
+  echo "KAFKA_IMAGE names $KAFKA_IMAGE."
+  exit
+fi
 
 if built=$(docker image inspect --format "{{index .Config.Labels \"$label\"}}" "$image" 2>/dev/null); then
   # Without our label it is the official image, or one of the user's own.
@@ -35,7 +41,7 @@ trap 'rm -rf "$work"' EXIT
 root=$work/root
 mkdir -p "$root"/{bin,tmp,etc/kafka/{docker,secrets},mnt/shared/config,opt/kafka/{config,logs},var/lib/kafka/data}
 
-mvn --quiet --batch-mode --no-transfer-progress --file "$jvm/pom.xml" -Dkafka.version="$version" \
+mvn --quiet --batch-mode --no-transfer-progress -Dstyle.color=never --file "$jvm/pom.xml" -Dkafka.version="$version" \
   dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$root/opt/kafka/libs"
 
 # A Java of only what a broker loads, with the archive of the JDK's own classes that halves its start.
@@ -68,5 +74,10 @@ chown -R 1000:1000 "$root"/{etc/kafka,mnt/shared,opt/kafka,var/lib/kafka}
 mkdir "$work/context"
 tar --create --numeric-owner --file "$work/context/root.tar" --directory "$root" .
 cp "$here/Dockerfile" "$work/context/"
-docker build --quiet --label "$label=$key" --tag "$image" "$work/context" >/dev/null
+docker build --label "$label=$key" --tag "$image" "$work/context" >"$work/build.log" 2>&1 || {
+  tail -n 40 "$work/build.log" >&2
+  exit 1
+}
+# What the name stood for before.
+docker image prune --force --filter "label=$label" >/dev/null
 echo "The image $image was built."

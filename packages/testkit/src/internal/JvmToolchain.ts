@@ -91,6 +91,7 @@ const build = Effect.fnUntraced(function*(java: Java, progress: Progress) {
     "--quiet",
     "--batch-mode",
     "--no-transfer-progress",
+    "-Dstyle.color=never",
     `--file=${NodePath.join(sources, "pom.xml")}`,
     `-Dkafka.version=${kafkaVersion}`,
     "dependency:copy-dependencies",
