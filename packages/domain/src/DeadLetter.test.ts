@@ -128,7 +128,7 @@ describe("deadLetter", () => {
     const whole = letter.key?.length === keySize && letter.value?.length === valueSize
       && letter.headers.length === headers.length + (truncated ? 7 : 6)
     assert.strictEqual(truncated, !whole)
-  }, { arbitrary: { runs: 3000 } })
+  }, { arbitrary: { runs: 1000, size: 200 } })
 })
 
 const bigHeaders = (count: number, size = 200): ReadonlyArray<RecordHeader> =>
