@@ -156,6 +156,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     for (const record of records) {
       if (record.offset < progress.position) continue
       if (isFull(owner) || !progress.hasRoomFor(record.offset)) {
+        progress.advance(record.offset)
         pause(owner)
         pump()
         return record.offset
@@ -173,13 +174,25 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
 
   const skipped = (partition: number, offset: number) => {
     const owner = owned.get(partition)
-    if (owner === undefined || offset <= owner.progress.position) return
-    void fork(Effect.logError(
-      `Kafka has deleted requests before they were read: offsets ${owner.progress.position} to ${
-        offset - 1
-      } of partition ${partition} are lost. Raise the retention of ${options.requestsTopic}`
-    ))
-    owner.progress.advance(offset)
+    if (owner === undefined) return
+    const { committed, position } = owner.progress
+    if (offset > position) {
+      void fork(Effect.logError(
+        `Kafka has deleted requests before they were read: offsets ${position} to ${
+          offset - 1
+        } of partition ${partition} are lost. Raise the retention of ${options.requestsTopic}`
+      ))
+      owner.progress.advance(offset)
+    } else if (offset <= committed.offset && offset < position) {
+      // Deletion would have gone beyond what is committed: kafkajs never reads before it.
+      void fork(Effect.logError(
+        `Partition ${partition} of ${options.requestsTopic} has lost its end, or was made anew: read up to offset ${
+          position - 1
+        }, it is read again from ${offset} on`
+      ))
+      lose(owner)
+      own(partition, new PartitionProgress({ offset, metadata: "" }))
+    }
   }
 
   const pump = () => {

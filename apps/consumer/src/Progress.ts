@@ -58,6 +58,11 @@ export class PartitionProgress {
     return this.#undone.size
   }
 
+  /** What the group had at first, or what was last committed here. */
+  get committed(): CommittedProgress {
+    return this.#committed
+  }
+
   /** Whether the group still has what was last committed here: nobody else has worked on the partition since. */
   isAt(committed: CommittedProgress): boolean {
     return committed.offset === this.#committed.offset && committed.metadata === this.#committed.metadata
