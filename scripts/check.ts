@@ -1,6 +1,6 @@
 /** Every gate but the tests: lint, format, types, Effect's diagnostics, unused code, generated documents. */
-import { Clock, Effect, FileSystem, Path } from "effect"
-import { root, runCommand } from "./Command.ts"
+import { Clock, Effect } from "effect"
+import { runCommand } from "./Command.ts"
 import { print, runScript } from "./ScriptRuntime.ts"
 
 interface Check {
@@ -38,10 +38,7 @@ const runCheck = Effect.fnUntraced(function*({ name, script }: Check) {
 })
 
 const main = Effect.gen(function*() {
-  const fs = yield* FileSystem.FileSystem
-  const path = yield* Path.Path
-  const present = yield* Effect.filter(checks, ({ script: [file] }) => Effect.orDie(fs.exists(path.join(root, file))))
-  const results = yield* Effect.forEach(present, runCheck, { concurrency: 2 })
+  const results = yield* Effect.forEach(checks, runCheck, { concurrency: 2 })
   const failed = results.filter(({ passed }) => !passed)
   for (const { name, output } of failed) yield* print(`\n${name}:\n${output.trimEnd()}`)
   return failed.length === 0 ? 0 : 1

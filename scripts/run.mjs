@@ -280,7 +280,12 @@ const runTask = ({ callersDirectory, script, watched }, args, { node, path }) =>
     const [file, ...first] = script
     const child = spawn(node, [join(root, file), ...first, ...args], {
       cwd: callersDirectory ? process.env.INIT_CWD ?? process.cwd() : root,
-      env: { ...process.env, PATH: path, TURBO_TELEMETRY_DISABLED: "1" },
+      env: {
+        NODE_COMPILE_CACHE: join(toolchain, "compile-cache"),
+        ...process.env,
+        PATH: path,
+        TURBO_TELEMETRY_DISABLED: "1"
+      },
       stdio: watched ? ["inherit", "inherit", "inherit", "ipc"] : "inherit"
     })
     // A terminal's Ctrl-C reaches the task without us; twice would be a second Ctrl-C.

@@ -20,10 +20,10 @@ import { root } from "./Command.ts"
 import { print, printError, runScript } from "./ScriptRuntime.ts"
 import { holdDataDirectory } from "./start/DataDirectory.ts"
 import { lagOf } from "./start/Lag.ts"
-import { removeVolume, type Topics, topicsOf } from "./start/LocalBroker.ts"
+import { removeVolume } from "./start/LocalBroker.ts"
 import { sayIfSlow, startLocalSystem } from "./start/LocalSystem.ts"
 import { expectedCode, readSamples, type Sample } from "./start/Samples.ts"
-import { readStartSettings } from "./start/StartSettings.ts"
+import { readStartSettings, type StartSettings } from "./start/StartSettings.ts"
 
 type LocalSystem = Effect.Success<ReturnType<typeof startLocalSystem>>
 
@@ -160,19 +160,19 @@ const sendExamples = Effect.fnUntraced(
     samples: ReadonlyMap<string, Sample>,
     source: string,
     system: LocalSystem,
-    topics: Topics,
+    { groupId, outcomesTopic, requestsTopic }: StartSettings["consumer"],
     flags: Flags,
     sayStopping: Effect.Effect<void>
   ) {
     const { endOffsets } = yield* KafkaAdmin
     const { send } = yield* KafkaProducer
     const { read } = yield* KafkaTopicReader
-    yield* untilAllIsAnswered(topics.requests, process.env["KAFKA_GROUP_ID"] || "origin-regions")
+    yield* untilAllIsAnswered(requestsTopic, groupId)
     const mapped = yield* mappedAddresses(samples, system.api)
-    const from = yield* endOffsets(topics.outcomes)
+    const from = yield* endOffsets(outcomesTopic)
     const { allCame, printOutcome } = yield* makeOutcomePrinter(samples, source, mapped, flags)
     const watching = Stream.runForEach(
-      read({ topic: topics.outcomes, from }),
+      read({ topic: outcomesTopic, from }),
       ({ value }) =>
         Option.match(Option.flatMap(Option.fromNullOr(value), readOutcome), {
           onNone: () => Effect.void,
@@ -181,7 +181,7 @@ const sendExamples = Effect.fnUntraced(
     )
     const sending = Effect.gen(function*() {
       yield* send(
-        [...samples.values()].map(({ text }) => ({ topic: topics.requests, record: requestTextRecord(text) }))
+        [...samples.values()].map(({ text }) => ({ topic: requestsTopic, record: requestTextRecord(text) }))
       )
       const unexpected = yield* allCame
       const tell = flags.json ? printError : print
@@ -212,7 +212,6 @@ const start = Command.make(
   Effect.fnUntraced(function*({ fresh, ...flags }) {
     const environment = process.env
     const settings = yield* readStartSettings(environment)
-    const topics = topicsOf(environment)
     const source = `/examples/${SecureRandom.uuidV4Unsafe()}`
     const samples = yield* readExamples(source)
     yield* holdDataDirectory(settings.dataDirectory, { fresh })
@@ -221,8 +220,8 @@ const start = Command.make(
     } else if (fresh) yield* removeVolume(settings.dataDirectory)
     const sayStopping = yield* Effect.cached(printError("Stopping…"))
     yield* Effect.addFinalizer(() => sayStopping)
-    const system = yield* startLocalSystem(settings, topics, environment)
-    yield* sendExamples(samples, source, system, topics, flags, sayStopping).pipe(
+    const system = yield* startLocalSystem(settings, environment)
+    yield* sendExamples(samples, source, system, settings.consumer, flags, sayStopping).pipe(
       Effect.provide([
         KafkaAdmin.layer(system.kafka),
         KafkaProducer.layer(system.kafka),

@@ -1,6 +1,5 @@
-import { topicNames } from "@origin-regions/domain/TopicNames"
+import type { Settings } from "@origin-regions/consumer/Settings"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
-import type { KafkaSettings } from "@origin-regions/kafka/KafkaSettings"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { Effect } from "effect"
 import { createHash } from "node:crypto"
@@ -28,32 +27,15 @@ export const removeVolume = (dataDirectory: string): Effect.Effect<void> =>
     await container.dockerode.getVolume(volumeName(dataDirectory)).remove()
   }))
 
-export interface Topics {
-  readonly requests: string
-  readonly outcomes: string
-  readonly deadLetters: string
-}
-
-/** The topics' names as the environment has them. */
-export const topicsOf = (environment: Readonly<Record<string, string | undefined>>): Topics => ({
-  requests: environment["REQUESTS_TOPIC"] || topicNames.requests,
-  outcomes: environment["OUTCOMES_TOPIC"] || topicNames.outcomes,
-  deadLetters: environment["DEAD_LETTERS_TOPIC"] || topicNames.deadLetters
-})
-
 /** Room for a dead letter's added headers around the largest record that a default topic takes. */
 const DEAD_LETTER_BYTES = 2 * 1024 * 1024
 
 /** Creates the topics that are not there yet. */
-export const createTopics = (topics: Topics, settings: KafkaSettings) =>
+export const createTopics = ({ deadLettersTopic, outcomesTopic, requestsTopic }: Settings) =>
   KafkaAdmin.use(({ createTopics }) =>
     createTopics([
-      { topic: topics.requests, partitions: 12 },
-      { topic: topics.outcomes, partitions: 12 },
-      {
-        topic: topics.deadLetters,
-        partitions: 3,
-        configs: { "max.message.bytes": String(DEAD_LETTER_BYTES) }
-      }
+      { topic: requestsTopic, partitions: 12 },
+      { topic: outcomesTopic, partitions: 12 },
+      { topic: deadLettersTopic, partitions: 3, configs: { "max.message.bytes": String(DEAD_LETTER_BYTES) } }
     ])
-  ).pipe(Effect.provide(KafkaAdmin.layer(settings)))
+  )

@@ -39,7 +39,7 @@ export interface Sample {
 }
 
 /** The examples contradict each other, or are none. */
-export class SamplesUnusable extends Schema.TaggedError<SamplesUnusable>()("SamplesUnusable", {
+class SamplesUnusable extends Schema.TaggedError<SamplesUnusable>()("SamplesUnusable", {
   problem: Schema.String
 }) {
   override get message() {

@@ -1,6 +1,6 @@
+import { readSettings, type Settings } from "@origin-regions/consumer/Settings"
 import { describeProblems } from "@origin-regions/domain/SettingProblem"
 import { type Environment, SettingReader } from "@origin-regions/domain/SettingReader"
-import { readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
 import { Effect, Result, Runtime, Schema } from "effect"
 import * as NodePath from "node:path"
 import { root } from "../Command.ts"
@@ -13,36 +13,57 @@ export class WrongSettings extends Schema.TaggedError<WrongSettings>()("WrongSet
   }
 }
 
+/** The environment with what the consumer is given for the brokers, the API and its token. The rest of what it reads is the caller's to set. */
+export const consumerEnvironment = (
+  environment: Environment,
+  given: { readonly brokers: ReadonlyArray<string>; readonly apiBaseUrl: string; readonly apiToken: string }
+): Readonly<Record<string, string>> => {
+  const passed = Object.entries(environment).filter((entry): entry is [string, string] =>
+    entry[1] !== undefined && !/^(CLOUDFLARE_|API_(HOST|PORT|DATABASE|TOKENS|KEYS)$)/.test(entry[0])
+  )
+  return {
+    ...Object.fromEntries(passed),
+    KAFKA_BROKERS: given.brokers.join(","),
+    CLOUDFLARE_BASE_URL: given.apiBaseUrl,
+    CLOUDFLARE_API_TOKEN: given.apiToken,
+    HTTP_HOST: "127.0.0.1",
+    LOG_FORMAT: "json"
+  }
+}
+
 export interface StartSettings {
   /** An absolute path. */
   readonly dataDirectory: string
   readonly kafkaPort: number
   readonly apiPort: number
-  readonly consumerPort: number
+  /** Topics, group, the port that is tried first, and how to reach Kafka. */
+  readonly consumer: Settings
 }
 
 const PORTS = { minimum: 1, maximum: 65_535 }
 
 /**
- * What `npm start` and `npm run kafka` can be told by their environment: `DATA_DIRECTORY` (default `.data`), and the ports that are tried first:
- * `KAFKA_PORT` (9092), `API_PORT` (8787), `HTTP_PORT` (the consumer's, 8788). `KAFKA_BROKERS` and its kin are checked too.
+ * What `npm start` and `npm run kafka` can be told by their environment: `DATA_DIRECTORY` (default `.data`), the ports that are tried first, `KAFKA_PORT`
+ * (9092), `API_PORT` (8787) and `HTTP_PORT` (the consumer's, 8788), and all that the consumer reads. Everything is checked before anything starts.
  */
-export const readStartSettings = (environment: Environment) => {
+export const readStartSettings = (
+  environment: Environment
+): Effect.Effect<StartSettings, WrongSettings> => {
   const settings = new SettingReader(environment)
-  const own: StartSettings = {
+  const own = {
     dataDirectory: NodePath.resolve(root, settings.text("DATA_DIRECTORY", "a directory", { default: ".data" })),
     kafkaPort: settings.integer("KAFKA_PORT", PORTS, { default: 9092 }),
-    apiPort: settings.integer("API_PORT", PORTS, { default: 8787 }),
-    consumerPort: settings.integer("HTTP_PORT", PORTS, { default: 8788 })
+    apiPort: settings.integer("API_PORT", PORTS, { default: 8787 })
   }
-  const kafka = readKafkaSettings(environment, { brokers: ["127.0.0.1:9092"] })
-  return Effect.fromResult(settings.result(own, Result.isFailure(kafka) ? kafka.failure : [])).pipe(
-    Effect.mapError((problems) => new WrongSettings({ problems: describeProblems(problems) }))
-  )
+  const consumer = readSettings(consumerEnvironment(environment, {
+    brokers: [environment["KAFKA_BROKERS"] || `127.0.0.1:${own.kafkaPort}`],
+    apiBaseUrl: `http://127.0.0.1:${own.apiPort}`,
+    apiToken: "local"
+  }))
+  return Effect.fromResult(
+    Result.flatMap(
+      settings.result(own, Result.isFailure(consumer) ? consumer.failure : []),
+      (own) => Result.map(consumer, (consumer): StartSettings => ({ ...own, consumer }))
+    )
+  ).pipe(Effect.mapError((problems) => new WrongSettings({ problems: describeProblems(problems) })))
 }
-
-/** How our own clients reach the brokers that were found or started. */
-export const kafkaSettingsFor = (environment: Environment, brokers: ReadonlyArray<string>) =>
-  Effect.fromResult(readKafkaSettings({ ...environment, KAFKA_BROKERS: brokers.join(",") })).pipe(
-    Effect.mapError((problems) => new WrongSettings({ problems: describeProblems(problems) }))
-  )

@@ -1,4 +1,5 @@
 import type { MappingOutcome } from "@origin-regions/domain/MappingOutcome"
+import { CliOutput } from "effect/cli"
 import type { TableStyle } from "./TableStyle.ts"
 
 const cloud = ({ region, vendor }: { readonly vendor: string; readonly region: string }): string =>
@@ -95,6 +96,8 @@ export const outcomeRow = (outcome: MappingOutcome): OutcomeRow => ({
 export const kindOf = ({ data }: MappingOutcome): OutcomeRow["kind"] =>
   "result" in data ? "succeeded" : "attempts" in data.error ? "failed" : "rejected"
 
+const { displayWidth } = CliOutput
+
 interface Column {
   readonly title: string
   readonly width: number
@@ -115,25 +118,39 @@ const columnsOf = ({ requestWidth, width }: TableStyle): readonly [Column, Colum
   ]
 }
 
-/** Breaks text into lines of at most `width` characters: at spaces, or within a word that is longer than a line. */
+const characters = new Intl.Segmenter()
+
+/** The longest beginning of the text that fits, of at least one character. */
+const fitting = (text: string, width: number): string => {
+  let fits = ""
+  for (const { segment } of characters.segment(text)) {
+    if (fits !== "" && displayWidth(fits + segment) > width) break
+    fits += segment
+  }
+  return fits
+}
+
+/** Breaks text into lines that fit: at spaces, or within a word that is wider than a line. */
 const wrap = (text: string, width: number): ReadonlyArray<string> => {
   const lines: Array<string> = []
   let line = ""
   for (const word of text.split(" ")) {
-    let rest = word
-    if (line !== "" && line.length + 1 + rest.length <= width) {
-      line += ` ${rest}`
+    if (line !== "" && displayWidth(`${line} ${word}`) <= width) {
+      line += ` ${word}`
       continue
     }
     if (line !== "") lines.push(line)
-    while (rest.length > width) {
-      lines.push(rest.slice(0, width))
-      rest = rest.slice(width)
+    line = word
+    while (displayWidth(line) > width) {
+      const fits = fitting(line, width)
+      lines.push(fits)
+      line = line.slice(fits.length)
     }
-    line = rest
   }
   return [...lines, line]
 }
+
+const pad = (text: string, width: number): string => text + " ".repeat(Math.max(0, width - displayWidth(text)))
 
 const CONTROL_CHARACTERS = /\p{Cc}/gu
 
@@ -147,7 +164,7 @@ const layOut = (cells: ReadonlyArray<string>, columns: ReadonlyArray<Column>): R
   const height = Math.max(...wrapped.map((lines) => lines.length))
   return Array.from(
     { length: height },
-    (_, line) => wrapped.map((lines, index) => (lines[line] ?? "").padEnd(columns[index]?.width ?? 1))
+    (_, line) => wrapped.map((lines, index) => pad(lines[line] ?? "", columns[index]?.width ?? 1))
   )
 }
 

@@ -1,0 +1,280 @@
+import { assert, layer } from "@effect/vitest"
+import { mappingOutcome, outcomeRecord } from "@origin-regions/domain/MappingOutcome"
+import { readRequest } from "@origin-regions/domain/RequestReader"
+import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
+import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
+import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
+import { readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
+import { KafkaTopicReader } from "@origin-regions/kafka/KafkaTopicReader"
+import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
+import { uniqueTopic } from "@origin-regions/testkit/Names"
+import { Effect, Layer, Queue, Result, Stream } from "effect"
+import { spawn } from "node:child_process"
+import { fileURLToPath } from "node:url"
+import { requestText } from "./RequestText.ts"
+
+const program = fileURLToPath(new URL("main.ts", import.meta.url))
+
+const Kafka = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => {
+  const settings = Result.getOrThrow(readKafkaSettings({ KAFKA_BROKERS: brokers.join(",") }))
+  return Layer.mergeAll(KafkaAdmin.layer(settings), KafkaProducer.layer(settings), KafkaTopicReader.layer(settings))
+})).pipe(Layer.provideMerge(KafkaBroker.layer))
+
+interface Ran {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+interface Run {
+  readonly args: ReadonlyArray<string>
+  readonly environment?: Readonly<Record<string, string>>
+  readonly stdin?: string
+}
+
+const waiting = /^Waiting for Kafka at .*…\n/
+
+/** Starts the command line tool as a person would; `stdout` gets its lines as they come. */
+const start = Effect.fnUntraced(function*({ args, environment, stdin = "" }: Run) {
+  const child = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      spawn(process.execPath, [program, ...args], {
+        env: { PATH: process.env["PATH"], KAFKA_BROKERS: "127.0.0.1:1", ...environment }
+      })
+    ),
+    (child) => Effect.sync(() => child.kill("SIGKILL"))
+  )
+  child.stdin.end(stdin)
+  const lines = yield* Queue.unbounded<string>()
+  let stdout = ""
+  let stderr = ""
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    const parts = (stdout.slice(stdout.lastIndexOf("\n") + 1) + chunk).split("\n")
+    for (const line of parts.slice(0, -1)) Queue.offerUnsafe(lines, line)
+    stdout += chunk
+  })
+  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+    stderr += chunk
+  })
+  const ended = Effect.callback<Ran>((resume) => {
+    // On a slow machine it may say that it waits for Kafka.
+    child.once("close", (code) => resume(Effect.succeed({ code, stdout, stderr: stderr.replace(waiting, "") })))
+  })
+  return { child, lines, ended }
+})
+
+const run = (options: Run) => Effect.scoped(Effect.flatMap(start(options), ({ ended }) => ended))
+
+const newTopic = Effect.gen(function*() {
+  const topic = yield* uniqueTopic
+  yield* KafkaAdmin.use(({ createTopics }) => createTopics([{ topic, partitions: 2 }]))
+  return topic
+})
+
+const read = (topic: string, count: number) =>
+  KafkaTopicReader.use(({ read }) => read({ topic, from: "beginning" }).pipe(Stream.take(count), Stream.runCollect))
+
+const countOf = (topic: string) =>
+  KafkaAdmin.use(({ endOffsets }) =>
+    Effect.map(endOffsets(topic), (ends) => [...ends.values()].reduce((a, b) => a + b))
+  )
+
+const environmentWith = (topics: Readonly<Record<string, string>>) =>
+  Effect.map(KafkaBroker, ({ brokers }) => ({ KAFKA_BROKERS: brokers.join(","), ...topics }))
+
+const ofBytes = (bytes: Uint8Array | null | undefined) => bytes ? new TextDecoder().decode(bytes) : null
+
+const good = requestText({
+  operation: "upsert",
+  id: "good",
+  source: "/test",
+  time: "2026-11-24T12:00:00Z",
+  zone: "demo-shop",
+  ip: "192.0.2.10",
+  vendor: "aws",
+  region: "us-east-1",
+  expires: undefined
+})
+
+const outcomeOf = (partition: number, offset: number) => {
+  const request = readRequest({ value: new TextEncoder().encode(good), headers: [] })
+  const record: SourceRecord = {
+    topic: "requests",
+    partition,
+    offset,
+    timestamp: 0,
+    key: null,
+    value: null,
+    headers: []
+  }
+  return mappingOutcome({
+    groupId: "group",
+    record,
+    request,
+    settlement: { _tag: "Succeeded", result: "unchanged", mapping: null, recovered: false },
+    attempts: 1,
+    settledAt: 0
+  })
+}
+
+layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-regions", (it) => {
+  it.effect("emits one request made of flags", () =>
+    Effect.gen(function*() {
+      const topic = yield* newTopic
+      const environment = yield* environmentWith({ REQUESTS_TOPIC: topic })
+      const flags =
+        "--zone demo-shop --ip 2001:0DB8::0001 --vendor aws --region us-east-1 --expires 2030-01-31T12:00:00Z"
+      const { code, stderr, stdout } = yield* run({ args: ["emit", "create", ...flags.split(" ")], environment })
+      assert.deepStrictEqual([code, stderr], [0, ""])
+      const [record] = yield* read(topic, 1)
+      const request = readRequest({ value: record?.value ?? null, headers: record?.headers ?? [] })
+      assert.deepStrictEqual<unknown>(request.verdict, {
+        _tag: "Apply",
+        change: {
+          operation: "create",
+          zoneId: "demo-shop",
+          originIp: "2001:db8::1",
+          vendor: "aws",
+          region: "us-east-1"
+        }
+      })
+      assert.strictEqual(ofBytes(record?.key), "demo-shop/2001:db8::1")
+      assert.strictEqual(request.event.source, "/origin-regions/cli")
+      assert.strictEqual(request.event.expiresAt, Date.UTC(2030, 0, 31, 12))
+      assert.match(request.event.id ?? "", /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/)
+      assert.strictEqual(stdout, `Sent the request ${request.event.id} to ${topic}.\n`)
+    }))
+
+  it.effect("sends no line of a file where one is wrong, and all as they are with --allow-invalid", () =>
+    Effect.gen(function*() {
+      const topic = yield* newTopic
+      const environment = yield* environmentWith({ REQUESTS_TOPIC: topic })
+      const bad = good.replace("192.0.2.10", "192.0.2.256").replace("\"aws\"", "\"AWS\"")
+      const stdin = `${good}\n\n${bad}\nno JSON\n`
+      const refused = yield* run({ args: ["emit", "--file", "-"], environment, stdin })
+      assert.deepStrictEqual([refused.code, refused.stdout], [2, ""])
+      assert.deepStrictEqual(refused.stderr.split("\n"), [
+        "line 3: ip must be an IPv4 or IPv6 address, not \"192.0.2.256\"",
+        "line 3: vendor must be one of aws, azure, gcp, oci, not \"AWS\"",
+        "line 4: the record's value is not JSON",
+        "Nothing was sent: correct this, or send it as it is with --allow-invalid.",
+        ""
+      ])
+      assert.strictEqual(yield* countOf(topic), 0)
+
+      const sent = yield* run({ args: ["emit", "--file", "-", "--allow-invalid"], environment, stdin })
+      assert.deepStrictEqual(sent, { code: 0, stdout: `Sent 3 requests to ${topic}.\n`, stderr: "" })
+      const values = (yield* read(topic, 3)).map(({ value }) => ofBytes(value))
+      assert.sameMembers(values, [good, bad, "no JSON"])
+    }))
+
+  it.effect("watches every outcome that is kept, for a program and for a person, until Ctrl-C", () =>
+    Effect.gen(function*() {
+      const topic = yield* newTopic
+      const environment = yield* environmentWith({ OUTCOMES_TOPIC: topic })
+      const { send } = yield* KafkaProducer
+      const sendOutcome = (offset: number) => send([{ topic, record: outcomeRecord(outcomeOf(0, offset), null) }])
+      yield* sendOutcome(0)
+      yield* send([{ topic, record: { key: null, value: new TextEncoder().encode("{}"), headers: [] } }])
+
+      const forProgram = yield* start({ args: ["watch", "--from-beginning", "--json"], environment })
+      assert.deepStrictEqual(JSON.parse(yield* Queue.take(forProgram.lines)), outcomeOf(0, 0))
+      yield* sendOutcome(1)
+      assert.deepStrictEqual(JSON.parse(yield* Queue.take(forProgram.lines)), outcomeOf(0, 1))
+      forProgram.child.kill("SIGINT")
+      const { code, stderr } = yield* forProgram.ended
+      assert.strictEqual(code, 0)
+      assert.match(stderr, new RegExp(`^Watching ${topic} at .*\nPassed over ${topic} \\d/\\d: it is no outcome.\n$`))
+
+      const forPerson = yield* start({ args: ["watch", "--from-beginning"], environment })
+      assert.match(yield* Queue.take(forPerson.lines), /request +asked for +outcome/)
+      yield* Queue.take(forPerson.lines)
+      assert.match(yield* Queue.take(forPerson.lines), /good +upsert demo-shop\/192\.0\.2\.10 +unchanged: /)
+    }))
+
+  it.effect("watches from now on, where nothing else is said", () =>
+    Effect.gen(function*() {
+      const topic = yield* newTopic
+      const environment = yield* environmentWith({ OUTCOMES_TOPIC: topic })
+      const { send } = yield* KafkaProducer
+      const sendOutcome = (offset: number) => send([{ topic, record: outcomeRecord(outcomeOf(0, offset), null) }])
+      yield* sendOutcome(0)
+      const watching = yield* start({ args: ["watch"], environment })
+      // The head is printed once it is settled where to begin.
+      yield* Queue.takeN(watching.lines, 2)
+      yield* sendOutcome(1)
+      const json = yield* start({ args: ["watch", "--json", "--from-beginning"], environment })
+      yield* Queue.takeN(json.lines, 2)
+      assert.match(yield* Queue.take(watching.lines), /unchanged: /)
+      watching.child.kill("SIGINT")
+      const { stdout } = yield* watching.ended
+      assert.strictEqual(stdout.split("unchanged: ").length, 2)
+    }))
+
+  it.effect("says in a sentence that the topic is not there", () =>
+    Effect.gen(function*() {
+      const environment = yield* environmentWith({ OUTCOMES_TOPIC: "not-there", REQUESTS_TOPIC: "not-there" })
+      const runs = [["watch"], ["emit", "--file", "-"]].map((args) => run({ args, environment, stdin: good }))
+      for (const { code, stderr, stdout } of yield* Effect.all(runs, { concurrency: 2 })) {
+        assert.deepStrictEqual([code, stdout], [1, ""])
+        assert.match(
+          stderr,
+          /^Could not .* topic.*\nnpm start creates the topics; REQUESTS_TOPIC and OUTCOMES_TOPIC name others\.\n$/
+        )
+      }
+    }))
+
+  it.effect("says in two sentences that no broker answers", () =>
+    Effect.gen(function*() {
+      const { code, stderr, stdout } = yield* run({ args: ["emit", "--file", "-"], stdin: good })
+      assert.deepStrictEqual([code, stdout], [1, ""])
+      assert.match(
+        stderr,
+        /^Could not connect to Kafka: .*\nIs a broker running at 127\.0\.0\.1:1\? .*\n$/
+      )
+    }))
+
+  it.effect.each<readonly [string, Run, RegExp]>([
+    [
+      "a wrong flag",
+      { args: ["emit", "create", "--zonee", "x"] },
+      /^Unrecognized flag: --zonee[^]*See origin-regions emit --help\.\n$/
+    ],
+    ["no request", { args: ["emit"] }, /^Say what to emit: .*\n$/],
+    ["an empty file", { args: ["emit", "--file", "-"], stdin: "\n" }, /^The standard input holds no request\.\n$/],
+    [
+      "a file that is not there",
+      { args: ["emit", "--file", "nowhere"] },
+      /^nowhere cannot be read: there is no such file\n$/
+    ],
+    [
+      "flags that a file contradicts",
+      { args: ["emit", "--file", "-", "delete", "--zone", "z"] },
+      /leave out delete, --zone\.\n$/
+    ],
+    [
+      "flags of a wrong request",
+      { args: ["emit", "create", "--zone", "z", "--ip", "::g"] },
+      /^--ip must be .*\n--vendor must be .*\n--region must be .*\nNothing was sent: .*\n$/
+    ],
+    [
+      "wrong settings",
+      { args: ["watch"], environment: { KAFKA_BROKERS: "nowhere", OUTCOMES_TOPIC: "a b", KAFKA_TLS: "yes" } },
+      /^3 settings are wrong:\n  OUTCOMES_TOPIC is "a b": .*\n  KAFKA_BROKERS is "nowhere": .*\n  KAFKA_TLS is "yes": .*\n$/
+    ]
+  ])("tells %s with exit code 2 and nothing on stdout", ([, options, expected]) =>
+    Effect.gen(function*() {
+      const { code, stderr, stdout } = yield* run(options)
+      assert.deepStrictEqual([code, stdout], [2, ""])
+      assert.match(stderr, expected)
+    }))
+
+  it.effect("explains itself", () =>
+    Effect.gen(function*() {
+      for (const args of [["--help"], ["emit", "--help"], ["watch", "--help"]]) {
+        const { code, stderr, stdout } = yield* run({ args })
+        assert.deepStrictEqual([code, stderr], [0, ""])
+        assert.include(stdout, "USAGE")
+      }
+    }))
+})
