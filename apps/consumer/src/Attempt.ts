@@ -6,6 +6,7 @@ import { rejectedByRule, type Settlement } from "@origin-regions/domain/MappingO
 import type { Change, Verdict } from "@origin-regions/domain/RequestReader"
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
 import { Clock, Context, Duration, Effect, Layer, Random } from "effect"
+import { type Found, isAsAsked, resolve } from "./Resolution.ts"
 import type { Task } from "./Task.ts"
 
 /** What one attempt at a request came to: it is settled, or waits for its next attempt. */
@@ -16,9 +17,12 @@ export type AttemptResult =
 /** A credential that does not work is tried again at this pace, until somebody has put it right. */
 const CREDENTIAL_SPACING = Duration.seconds(10)
 
+/** Since when an attempt at the request may have been applied, in the API's clock. */
+const since = ({ undone }: Task): number => undone.attemptedSince ?? 0
+
 const settled = (settlement: Settlement): AttemptResult => ({ _tag: "Settled", settlement })
 
-const succeeded = (result: "created" | "upserted" | "deleted" | "unchanged", mapping: Mapping | null): AttemptResult =>
+const succeeded = (result: "created" | "upserted" | "deleted", mapping: Mapping): AttemptResult =>
   settled({ _tag: "Succeeded", result, mapping, recovered: false })
 
 /** What is decided without asking the API: precedence is malformed, expired, 1146, 1157. */
@@ -54,69 +58,102 @@ export class Attempt extends Context.Service<Attempt, {
         const random = yield* Random.Random
         const deadlineMillis = Duration.toMillis(options.requestDeadline)
 
+        /** What this process does next it does after its own change. */
+        const changed = (result: "created" | "upserted", mapping: Mapping): AttemptResult => {
+          api.clock.sawChange(mapping.modified_on)
+          return succeeded(result, mapping)
+        }
+
         const call = (change: Change): Effect.Effect<AttemptResult, ApiError> => {
           const address = { zone_id: change.zoneId, origin_ip: change.originIp }
           switch (change.operation) {
             case "create":
               return Effect.map(
                 api.create({ ...address, vendor: change.vendor, region: change.region }),
-                (mapping) => succeeded("created", mapping)
+                (mapping) => changed("created", mapping)
               )
             case "upsert":
               return Effect.map(
                 api.upsert({ ...address, vendor: change.vendor, region: change.region }),
-                (mapping) => succeeded("upserted", mapping)
+                (mapping) => changed("upserted", mapping)
               )
             case "delete":
               return Effect.map(api.delete(address), (mapping) => succeeded("deleted", mapping))
           }
         }
 
-        /** A true conflict: tells what is there, and whether it is what was asked for. */
-        const conflict = (change: Change, error: { readonly code: number; readonly message: string }) =>
-          api.get({ zone_id: change.zoneId, origin_ip: change.originIp }).pipe(
-            Effect.map((existing) => ({
-              existing: { vendor: existing.vendor, region: existing.region, modified_on: existing.modified_on },
-              matches: change.operation !== "delete" && existing.vendor === change.vendor &&
-                existing.region === change.region
-            })),
-            Effect.catchReason("ApiError", "NotFound", () => Effect.succeed({ existing: null, matches: false })),
-            Effect.map((found) =>
-              settled({ _tag: "Rejected", code: error.code, message: error.message, conflict: found })
-            )
+        const read = (change: Change): Effect.Effect<Found, ApiError> =>
+          Effect.catchReason(
+            api.get({ zone_id: change.zoneId, origin_ip: change.originIp }),
+            "ApiError",
+            "NotFound",
+            () => Effect.succeed(null)
           )
 
         const wait = (task: Task, error: ApiError): AttemptResult => {
-          const now = clock.currentTimeMillisUnsafe()
-          const { reason } = error
-          if (now - (task.firstTriedAt ?? now) >= deadlineMillis && error.category !== "credential") {
-            return settled({
-              _tag: "Failed",
-              name: "gave_up",
-              message: `Given up after ${Duration.format(options.requestDeadline)}: ${error.message}`,
-              ...("status" in reason ? { lastStatus: reason.status } : undefined),
-              ...("code" in reason && reason.code !== undefined ? { lastCode: reason.code } : undefined)
-            })
-          }
           task.failures += 1
           return {
             _tag: "Waiting",
-            delay: delayBefore(task.failures, reason, random.nextDoubleUnsafe()) ?? CREDENTIAL_SPACING,
+            delay: delayBefore(task.failures, error.reason, random.nextDoubleUnsafe()) ?? CREDENTIAL_SPACING,
             error
           }
         }
+
+        /** A request is not given up before it is known that no attempt at it was applied. */
+        const giveUp = (task: Task, change: Change, failure: Settlement): Effect.Effect<AttemptResult> =>
+          task.inDoubt
+            ? Effect.match(read(change), {
+              onSuccess: (found) => settled(resolve(change, found, since(task)) ?? failure),
+              onFailure: (error) => wait(task, error)
+            })
+            : Effect.succeed(settled(failure))
+
+        const waitOrGiveUp = (task: Task, change: Change, error: ApiError): Effect.Effect<AttemptResult> => {
+          const now = clock.currentTimeMillisUnsafe()
+          const { reason } = error
+          if (now - (task.firstTriedAt ?? now) < deadlineMillis || error.category === "credential") {
+            return Effect.succeed(wait(task, error))
+          }
+          return giveUp(task, change, {
+            _tag: "Failed",
+            name: "gave_up",
+            message: `Given up after ${Duration.format(options.requestDeadline)}: ${error.message}`,
+            ...("status" in reason ? { lastStatus: reason.status } : undefined),
+            ...("code" in reason && reason.code !== undefined ? { lastCode: reason.code } : undefined)
+          })
+        }
+
+        /** A create was told that the address has a mapping: ours, if an attempt of this request may have made it; else a conflict that says which. */
+        const meetExisting = (task: Task, change: Change, error: { readonly code: number; readonly message: string }) =>
+          Effect.flatMap(read(change), (found): Effect.Effect<AttemptResult> => {
+            const ours = task.inDoubt ? resolve(change, found, since(task)) : undefined
+            if (ours !== undefined) return Effect.succeed(settled(ours))
+            // It has gone since, so what was in doubt was never applied, or is undone: the request is still to be done.
+            if (task.inDoubt && found === null) return makeAttempt(task)
+            const conflict = found === null
+              ? { existing: null, matches: false }
+              : {
+                existing: { vendor: found.vendor, region: found.region, modified_on: found.modified_on },
+                matches: isAsAsked(change, found)
+              }
+            return Effect.succeed(settled({ _tag: "Rejected", code: error.code, message: error.message, conflict }))
+          })
 
         const interpret = (task: Task, change: Change, error: ApiError): Effect.Effect<AttemptResult> => {
           const { reason } = error
           switch (reason._tag) {
             case "AlreadyExists":
-              return Effect.catch(conflict(change, reason), (failure) => Effect.succeed(wait(task, failure)))
-            case "NotFound":
-              return Effect.succeed(
-                change.operation === "delete"
-                  ? succeeded("unchanged", null)
-                  : settled({ _tag: "Rejected", code: reason.code, message: reason.message })
+              return meetExisting(task, change, reason).pipe(
+                Effect.catch((failure) => waitOrGiveUp(task, change, failure))
               )
+            case "NotFound":
+              if (change.operation !== "delete") {
+                return Effect.succeed(settled({ _tag: "Rejected", code: reason.code, message: reason.message }))
+              }
+              return Effect.succeed(settled(
+                (task.inDoubt ? resolve(change, null, since(task)) : undefined) ??
+                  { _tag: "Succeeded", result: "unchanged", mapping: null, recovered: false }
+              ))
             case "Rejected":
               return Effect.succeed(settled({
                 _tag: "Rejected",
@@ -125,34 +162,34 @@ export class Attempt extends Context.Service<Attempt, {
                 ...(reason.documentationUrl === undefined ? undefined : { documentationUrl: reason.documentationUrl })
               }))
             default:
-              return Effect.succeed(wait(task, error))
+              return waitOrGiveUp(task, change, error)
           }
         }
 
-        return Attempt.of({
-          make: (task) =>
-            Effect.suspend(() => {
-              const { event, verdict } = task.request
-              const now = clock.currentTimeMillisUnsafe()
-              const decided = decidedLocally(verdict, event.expiresAt, now)
-              if (decided !== undefined || verdict._tag !== "Apply") {
-                return Effect.succeed(settled(decided ?? { _tag: "Malformed", issues: [] }))
-              }
-              task.firstTriedAt ??= now
-              return Effect.matchEffect(call(verdict.change), {
-                onSuccess: (result) => {
+        const makeAttempt = (task: Task): Effect.Effect<AttemptResult> =>
+          Effect.suspend(() => {
+            const { event, verdict } = task.request
+            const now = clock.currentTimeMillisUnsafe()
+            const decided = decidedLocally(verdict, event.expiresAt, now)
+            if (verdict._tag !== "Apply") return Effect.succeed(settled(decided ?? { _tag: "Malformed", issues: [] }))
+            if (decided !== undefined) return giveUp(task, verdict.change, decided)
+            task.firstTriedAt ??= now
+            return Effect.matchEffect(call(verdict.change), {
+              onSuccess: (result) => {
+                task.attempts += 1
+                return Effect.succeed(result)
+              },
+              onFailure: (error) => {
+                if (error.mayHaveBeenApplied) task.inDoubt = true
+                if (error.mayHaveBeenApplied || error.category === "reject" || error.category === "absent") {
                   task.attempts += 1
-                  return Effect.succeed(result)
-                },
-                onFailure: (error) => {
-                  if (error.mayHaveBeenApplied || error.category === "reject" || error.category === "absent") {
-                    task.attempts += 1
-                  }
-                  return interpret(task, verdict.change, error)
                 }
-              })
+                return interpret(task, verdict.change, error)
+              }
             })
-        })
+          })
+
+        return Attempt.of({ make: makeAttempt })
       })
     )
 }

@@ -1,5 +1,7 @@
 import type { Settlement } from "@origin-regions/domain/MappingOutcome"
-import type { Subscription } from "@origin-regions/kafka/KafkaConsumer"
+import type { CommittedOffset } from "@origin-regions/kafka/KafkaAdmin"
+import type { Assignment, Subscription } from "@origin-regions/kafka/KafkaConsumer"
+import type { KafkaError } from "@origin-regions/kafka/KafkaError"
 import { Context, type Effect } from "effect"
 import type { OwnedPartition, Task } from "./Task.ts"
 
@@ -10,19 +12,30 @@ export interface SettledTask {
   readonly settledAt: number
 }
 
-/** The membership that a commit belongs to. */
+/** The membership that work is taken on under, and that its commits are refused without. */
 export interface Membership {
   readonly subscription: Subscription
-  readonly epoch: number
+  readonly assignment: Assignment
 }
+
+/** `stale`: the group has given the partitions away, nothing of this counts. */
+export type Delivered = "committed" | "stale"
 
 /** Publishes outcomes and commits the progress that they make. How the two go together is what the delivery modes differ in. */
 export class Delivery extends Context.Service<Delivery, {
+  /** What goes into every commit, for whoever has to end what this process has left pending. Empty where nothing can be. */
+  readonly owner: string
+  /** What the group has committed for partitions that this process has just been assigned. */
+  readonly heads: (partitions: ReadonlyArray<number>) => Effect.Effect<ReadonlyMap<number, CommittedOffset>, KafkaError>
   /**
-   * Returns when the outcomes are published and the progress is committed, or the partitions are known to be lost. Waits out what trying again
-   * can mend.
+   * Publishes outcomes and commits the progress of their partitions and of those in `also`. Returns when both are certain, or will never be. Waits out what
+   * trying again can mend.
    */
-  readonly deliver: (settled: ReadonlyArray<SettledTask>, membership: Membership) => Effect.Effect<void>
-  /** Commits what has moved on without an outcome, such as past transaction markers. */
-  readonly commit: (partitions: ReadonlyArray<OwnedPartition>, membership: Membership) => Effect.Effect<void>
+  readonly deliver: (
+    settled: ReadonlyArray<SettledTask>,
+    also: ReadonlyArray<OwnedPartition>,
+    membership: Membership
+  ) => Effect.Effect<Delivered>
+  /** Commits progress and reservations without outcomes. */
+  readonly commit: (partitions: ReadonlyArray<OwnedPartition>, membership: Membership) => Effect.Effect<Delivered>
 }>()("@origin-regions/consumer/Delivery") {}

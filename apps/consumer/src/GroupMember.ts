@@ -1,6 +1,7 @@
 import { KafkaConsumer, type Subscription } from "@origin-regions/kafka/KafkaConsumer"
 import type { KafkaError } from "@origin-regions/kafka/KafkaError"
 import { Clock, Context, Deferred, Duration, Effect, Layer } from "effect"
+import { Delivery } from "./Delivery.ts"
 import { Pipeline } from "./Pipeline.ts"
 import { waitForApi, waitForTopics } from "./StartUp.ts"
 
@@ -38,6 +39,7 @@ export class GroupMember extends Context.Service<GroupMember, {
 const make = Effect.fnUntraced(function*(options: GroupMemberOptions) {
   const consumer = yield* KafkaConsumer
   const pipeline = yield* Pipeline
+  const { heads } = yield* Delivery
   const failed = yield* Deferred.make<never, KafkaError>()
   const startedAt = yield* Clock.currentTimeMillis
   let phase = "starting"
@@ -62,7 +64,7 @@ const make = Effect.fnUntraced(function*(options: GroupMemberOptions) {
     phase = `waiting for the API at ${options.api.baseUrl.href}`
     yield* waitForApi(options.api.baseUrl)
     phase = `joining the group ${options.groupId}`
-    const subscription: Subscription = yield* consumer.subscribe({ ...options, topic: options.requestsTopic }, {
+    const subscription: Subscription = yield* consumer.subscribe({ ...options, topic: options.requestsTopic, heads }, {
       ...pipeline.handler,
       assigned: (assignment) => pipeline.assigned(subscription, assignment)
     })

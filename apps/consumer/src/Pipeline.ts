@@ -1,10 +1,11 @@
 import { readRequest } from "@origin-regions/domain/RequestReader"
+import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
 import type { Assignment, ConsumerHandler, RecordBatch, Subscription } from "@origin-regions/kafka/KafkaConsumer"
 import { Cause, Clock, Context, Deferred, Duration, Effect, Exit, FiberSet, Latch, Layer, Schedule } from "effect"
 import { Attempt, type AttemptResult } from "./Attempt.ts"
 import { Delivery, type Membership, type SettledTask } from "./Delivery.ts"
 import { Lanes } from "./Lanes.ts"
-import { PartitionProgress } from "./Progress.ts"
+import { PartitionProgress, type Undone } from "./Progress.ts"
 import { laneOf, type OwnedPartition, sizeOf, type Task } from "./Task.ts"
 
 export interface PipelineOptions {
@@ -37,9 +38,16 @@ const MAX_UNDONE = 2_000
 const MAX_KEPT_BYTES = 4 * 1024 * 1024
 /** Outcomes that are published together. */
 const MAX_DELIVERY = 1_000
-const COMMIT_SPACING = Duration.seconds(5)
+/** How old a reservation gets. Whatever somebody else does at an address meanwhile counts as ours, if we crash before the request is settled. */
+const REFRESH_SPACING = Duration.seconds(1)
 /** An outage makes thousands of requests wait, again and again: one line now and then speaks for all. */
 const WAITING_LINE_SPACING = Duration.toMillis(Duration.seconds(5))
+
+/** An address as requests of one partition have it. */
+const addressOf = (task: Task): string => `${task.owner.partition}:${laneOf(task)}`
+
+const wantsCommit = ({ isDue, progress, unreserved }: OwnedPartition): boolean =>
+  isDue || (unreserved.length > 0 && progress.wantsReservation)
 
 const isFull = ({ keptBytes, progress }: OwnedPartition) => progress.undone >= MAX_UNDONE || keptBytes >= MAX_KEPT_BYTES
 
@@ -72,7 +80,8 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const owned = new Map<number, OwnedPartition>()
   const lanes = new Lanes<Task>()
   const outbox: Array<SettledTask> = []
-  const outboxFilled = yield* Latch.make(false)
+  const wake = yield* Latch.make(false)
+  const undoneByAddress = new Map<string, number>()
   const idleListeners = new Set<() => void>()
   let membership: Membership | undefined
   let dispatching = false
@@ -80,6 +89,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   let pumping = false
   let inFlight = 0
   let delivering = 0
+  let isCommitting = false
   let nextWaitingLineAt = 0
 
   /** Nothing in here can fail: a defect ends the process, an interruption is the process ending. */
@@ -89,7 +99,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     }
   }
 
-  const isIdle = () => inFlight === 0 && outbox.length === 0 && delivering === 0
+  const isIdle = () => inFlight === 0 && outbox.length === 0 && !isCommitting
 
   const notifyIdle = () => {
     if (!isIdle()) return
@@ -100,7 +110,21 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const lose = (owner: OwnedPartition) => {
     owner.lost = true
     owned.delete(owner.partition)
-    lanes.drop((task) => task.owner === owner)
+    for (const task of owner.unreserved.splice(0)) forget(task)
+    for (const task of lanes.drop((task) => task.owner === owner)) forget(task)
+  }
+
+  /** A request is this process' business no more. */
+  const forget = (task: Task) => {
+    const address = addressOf(task)
+    const left = (undoneByAddress.get(address) ?? 0) - 1
+    if (left > 0) undoneByAddress.set(address, left)
+    else undoneByAddress.delete(address)
+  }
+
+  const finish = (task: Task) => {
+    forget(task)
+    lanes.release(laneOf(task))
   }
 
   const own = (partition: number, progress: PartitionProgress) => {
@@ -111,11 +135,12 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
         )
       )
     }
-    owned.set(partition, { partition, progress, keptBytes: 0, paused: false, lost: false })
+    owned.set(partition, { partition, progress, unreserved: [], keptBytes: 0, isDue: true, paused: false, lost: false })
   }
 
-  const assigned = (subscription: Subscription, { epoch, heads }: Assignment) => {
-    membership = { subscription, epoch }
+  const assigned = (subscription: Subscription, assignment: Assignment) => {
+    const { heads } = assignment
+    membership = { subscription, assignment }
     for (const owner of owned.values()) {
       const head = heads.get(owner.partition)
       // Kept only where nobody else has worked on it in between.
@@ -123,10 +148,11 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     }
     for (const [partition, head] of heads) {
       const owner = owned.get(partition)
-      if (owner === undefined) own(partition, new PartitionProgress(head))
+      if (owner === undefined) own(partition, new PartitionProgress(head, delivery.owner))
       else if (owner.paused) subscription.pause(partition)
     }
     dispatching = !stopping
+    wake.openUnsafe()
     pump()
   }
 
@@ -158,18 +184,50 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
       if (isFull(owner) || !progress.hasRoomFor(record.offset)) {
         progress.advance(record.offset)
         pause(owner)
+        admit(owner)
         pump()
         return record.offset
       }
-      if (!progress.receive(record.offset)) continue
-      const request = readRequest(record)
-      const task: Task = { owner, record, request, attempts: 0, failures: 0, firstTriedAt: undefined }
-      owner.keptBytes += sizeOf(record)
-      lanes.add(request.zoneId ?? "", laneOf(task), task)
+      const undone = progress.receive(record.offset)
+      if (undone !== undefined) keep(owner, record, undone)
     }
     progress.advance(nextOffset)
+    admit(owner)
     pump()
     return undefined
+  }
+
+  const keep = (owner: OwnedPartition, record: SourceRecord, undone: Undone) => {
+    const task: Task = {
+      owner,
+      record,
+      request: readRequest(record),
+      undone,
+      attempts: 0,
+      failures: 0,
+      firstTriedAt: undefined,
+      inDoubt: undone.attemptedSince !== undefined
+    }
+    const address = addressOf(task)
+    const before = undoneByAddress.get(address) ?? 0
+    undoneByAddress.set(address, before + 1)
+    if (before > 0) {
+      // An address's next request is sent only when the outcome of the one before is committed. That one is undone, so nobody has sent this one.
+      task.inDoubt = false
+      undone.attemptedSince = undefined
+    }
+    owner.keptBytes += sizeOf(record)
+    owner.unreserved.push(task)
+  }
+
+  /** Lets the requests go that are reserved by now, and asks for a commit that reserves more where few are left. */
+  const admit = (owner: OwnedPartition) => {
+    const { progress, unreserved } = owner
+    const first = unreserved.findIndex(({ record }) => !progress.isReserved(record.offset))
+    for (const task of unreserved.splice(0, first === -1 ? unreserved.length : first)) {
+      lanes.add(task.request.zoneId ?? "", laneOf(task), task)
+    }
+    if (wantsCommit(owner)) wake.openUnsafe()
   }
 
   const skipped = (partition: number, offset: number) => {
@@ -191,7 +249,8 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
         }, it is read again from ${offset} on`
       ))
       lose(owner)
-      own(partition, new PartitionProgress({ offset, metadata: "" }))
+      own(partition, new PartitionProgress({ offset, metadata: "" }, delivery.owner))
+      wake.openUnsafe()
     }
   }
 
@@ -203,18 +262,22 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
       const task = lanes.take()
       if (task === undefined) break
       inFlight += 1
+      if (task.request.verdict._tag === "Apply") task.owner.progress.send(task.undone)
       fork(attempt.make(task)).addObserver((exit) => attempted(task, exit))
     }
     pumping = false
+    if (dispatching && inFlight < options.concurrency) {
+      for (const owner of owned.values()) if (wantsCommit(owner)) wake.openUnsafe()
+    }
   }
 
   const attempted = (task: Task, exit: Exit.Exit<AttemptResult>) => {
     inFlight -= 1
     if (Exit.isFailure(exit)) return ended(exit)
-    if (task.owner.lost) lanes.release(laneOf(task))
+    if (task.owner.lost) finish(task)
     else if (exit.value._tag === "Settled") {
       outbox.push({ task, settlement: exit.value.settlement, settledAt: clock.currentTimeMillisUnsafe() })
-      outboxFilled.openUnsafe()
+      wake.openUnsafe()
     } else waitFor(task, exit.value)
     pump()
     notifyIdle()
@@ -239,27 +302,59 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     )).addObserver(ended)
   }
 
-  /** Publishes what has been settled, one delivery at a time: what is settled meanwhile goes together in the next. */
+  /**
+   * Publishes what has been settled, and commits the progress and the reservations that are due: one after the other, and what comes up meanwhile goes
+   * together in the next.
+   */
   const deliverNext = Effect.gen(function*() {
-    yield* outboxFilled.await
-    const settled = outbox.splice(0, MAX_DELIVERY)
-    if (outbox.length === 0) outboxFilled.closeUnsafe()
-    if (settled.length === 0 || membership === undefined) return
+    yield* wake.await
+    wake.closeUnsafe()
+    const used = membership
+    if (used === undefined) return
+    const due = [...owned.values()].filter(wantsCommit)
+    // A partition's first commit goes by itself: before it nobody could tell whose transaction is pending there.
+    const settled = due.every(({ progress }) => progress.isMarked) ? outbox.splice(0, MAX_DELIVERY) : []
+    if (settled.length === 0 && due.length === 0) return
     delivering = settled.length
-    yield* delivery.deliver(settled, membership)
+    isCommitting = true
+    const delivered = settled.length > 0
+      ? yield* delivery.deliver(settled, due, used)
+      : yield* delivery.commit(due, used)
+    isCommitting = false
     delivering = 0
-    for (const { task } of settled) {
-      task.owner.keptBytes -= sizeOf(task.record)
-      resumeIfRoom(task.owner)
-      lanes.release(laneOf(task))
-    }
+    if (delivered === "stale") {
+      if (used === membership) { for (const owner of owned.values()) expel(owner, used) }
+    } else for (const owner of due) owner.isDue = false
+    for (const each of settled.toReversed()) conclude(each)
+    for (const owner of owned.values()) admit(owner)
+    if (outbox.length > 0) wake.openUnsafe()
     pump()
     notifyIdle()
   })
 
-  const commitMoved = Effect.suspend(() => {
-    const moved = [...owned.values()].filter(({ progress }) => !progress.isCommitted)
-    return membership === undefined || !dispatching ? Effect.void : delivery.commit(moved, membership)
+  /** The group has given the partition away, or is about to: it is not read any further before it is assigned anew. */
+  const expel = (owner: OwnedPartition, { subscription }: Membership) => {
+    subscription.pause(owner.partition)
+    lose(owner)
+  }
+
+  /** A request's outcome is certain, or nobody's business here any more; or it was refused with a membership that has been renewed since. */
+  const conclude = (settled: SettledTask) => {
+    const { owner, record } = settled.task
+    if (!owner.lost && owner.progress.isUndone(record.offset)) {
+      outbox.unshift(settled)
+      return
+    }
+    owner.keptBytes -= sizeOf(record)
+    resumeIfRoom(owner)
+    finish(settled.task)
+  }
+
+  /** Makes a commit due for what has moved on without an outcome, such as past transaction markers, and for reservations that have grown old. */
+  const refresh = Effect.sync(() => {
+    if (!dispatching) return
+    for (const owner of owned.values()) if (owner.progress.hasMoved) owner.isDue = true
+    wake.openUnsafe()
   })
 
   const drain: Effect.Effect<void> = Effect.andThen(
@@ -275,7 +370,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   )
 
   fork(Effect.forever(deliverNext)).addObserver(ended)
-  fork(Effect.repeat(commitMoved, Schedule.spaced(COMMIT_SPACING))).addObserver(ended)
+  fork(Effect.repeat(refresh, Schedule.spaced(REFRESH_SPACING))).addObserver(ended)
 
   return Pipeline.of({
     assigned,

@@ -15,6 +15,7 @@ export class SettingsError
   }
 }
 
+const deliveries = ["exactly-once", "at-least-once"] as const
 const logFormats = ["json", "pretty", "logfmt"] as const
 const logLevels = ["Trace", "Debug", "Info", "Warn", "Error", "Fatal"] as const
 
@@ -26,6 +27,7 @@ export interface Settings {
   readonly requestsTopic: string
   readonly outcomesTopic: string
   readonly deadLettersTopic: string
+  readonly delivery: (typeof deliveries)[number]
   readonly concurrency: number
   readonly requestDeadline: Duration.Duration
   readonly sessionTimeout: Duration.Duration
@@ -55,6 +57,7 @@ export const readSettings = (environment: Environment): Result.Result<Settings, 
     requestsTopic: topic("REQUESTS_TOPIC", topicNames.requests),
     outcomesTopic: topic("OUTCOMES_TOPIC", topicNames.outcomes),
     deadLettersTopic: topic("DEAD_LETTERS_TOPIC", topicNames.deadLetters),
+    delivery: reader.oneOf("DELIVERY", deliveries, { default: "exactly-once" }) ?? "exactly-once",
     concurrency: reader.integer("CONCURRENCY", { minimum: 1, maximum: 4096 }, { default: 64 }),
     requestDeadline: reader.duration("REQUEST_DEADLINE", { default: Duration.hours(24) }),
     sessionTimeout: reader.duration("KAFKA_SESSION_TIMEOUT", { default: Duration.seconds(45) }),

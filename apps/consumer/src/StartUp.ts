@@ -1,6 +1,6 @@
+import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { Duration, Effect, Schedule } from "effect"
-import { HttpClient } from "effect/http"
 
 const SPACING = Duration.seconds(2)
 
@@ -20,13 +20,10 @@ export const waitForTopics = Effect.fnUntraced(function*(topics: ReadonlyArray<s
   yield* Effect.forEach(topics, (topic) => untilItWorks(admin.partitionCount(topic)), { discard: true })
 })
 
-/** Waits until something answers at the API's address. Any answer will do: whether the credential works shows with the first request. */
+/** Waits until something answers at the API's address, which also tells its time. Whether the credential works shows with the first request. */
 export const waitForApi = Effect.fnUntraced(function*(baseUrl: URL) {
-  const http = yield* HttpClient.HttpClient
+  const { probe } = yield* OriginRegionsApi
   yield* untilItWorks(
-    http.head(baseUrl).pipe(
-      Effect.timeout(Duration.seconds(10)),
-      Effect.mapError((error) => ({ message: `Could not reach the API at ${baseUrl.href}: ${error.message}` }))
-    )
+    Effect.mapError(probe, (error) => ({ message: `Could not reach the API at ${baseUrl.href}: ${error.message}` }))
   )
 })

@@ -1,14 +1,18 @@
 import { mappingKey } from "@origin-regions/domain/MappingKey"
 import type { ReadRequest } from "@origin-regions/domain/RequestReader"
 import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
-import type { PartitionProgress } from "./Progress.ts"
+import type { PartitionProgress, Undone } from "./Progress.ts"
 
 /** A partition that this process owns. `lost` from the moment it does not any more: nothing of it may be published or committed then. */
 export interface OwnedPartition {
   readonly partition: number
   readonly progress: PartitionProgress
+  /** Received, in their order, and not yet reserved: they must not be sent before a commit says that they may have been. */
+  readonly unreserved: Array<Task>
   /** Bytes of its records that are being kept. */
   keptBytes: number
+  /** Whether its progress should be committed even if nothing else happens. */
+  isDue: boolean
   paused: boolean
   lost: boolean
 }
@@ -18,12 +22,15 @@ export interface Task {
   readonly owner: OwnedPartition
   readonly record: SourceRecord
   readonly request: ReadRequest
+  readonly undone: Undone
   /** Calls made so far that may have changed something. */
   attempts: number
   /** Calls made so far that failed in a way that another one may mend; for the back-off. */
   failures: number
   /** When it was first tried, in milliseconds since 1970. */
   firstTriedAt: number | undefined
+  /** Whether an earlier attempt, here or by an owner before us, may have been applied without our knowing. */
+  inDoubt: boolean
 }
 
 /** The lane that a request waits in: its address, or a lane of its own where that could not be read. */

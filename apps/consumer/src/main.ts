@@ -4,13 +4,16 @@ import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaConsumer } from "@origin-regions/kafka/KafkaConsumer"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
+import { KafkaTransactions } from "@origin-regions/kafka/KafkaTransactions"
 import { Cause, Console, Effect, Exit, Layer, Logger, References, Result, Runtime } from "effect"
-import { FetchHttpClient } from "effect/http"
+import { SecureRandom } from "effect/crypto"
 import { Attempt } from "./Attempt.ts"
 import { layerAtLeastOnce } from "./Delivery/AtLeastOnce.ts"
+import { layerExactlyOnce } from "./Delivery/ExactlyOnce.ts"
 import { GroupMember } from "./GroupMember.ts"
 import * as HttpServer from "./HttpServer.ts"
 import { Pipeline } from "./Pipeline.ts"
+import { ownerOf } from "./ProgressMetadata.ts"
 import { readSettings, type Settings, SettingsError } from "./Settings.ts"
 
 const loggers = { json: Logger.consoleJson, pretty: Logger.consolePretty(), logfmt: Logger.consoleLogFmt } as const
@@ -18,21 +21,35 @@ const loggers = { json: Logger.consoleJson, pretty: Logger.consolePretty(), logf
 const logging = ({ logFormat, logLevel }: Settings) =>
   Layer.merge(Logger.layer([loggers[logFormat]]), Layer.succeed(References.MinimumLogLevel, logLevel))
 
+const delivery = (settings: Settings, processId: string) => {
+  if (settings.delivery === "at-least-once") {
+    return layerAtLeastOnce(settings).pipe(Layer.provide(KafkaProducer.layer(settings.kafka)))
+  }
+  const transactionalId = `${settings.groupId}-${processId}`
+  return layerExactlyOnce({ ...settings, transactionalId }).pipe(
+    Layer.provide(
+      KafkaTransactions.layer(settings.kafka, {
+        groupId: settings.groupId,
+        topic: settings.requestsTopic,
+        transactionalId,
+        ownerOf
+      })
+    )
+  )
+}
+
 const application = (settings: Settings) => {
-  const kafka = Layer.mergeAll(
-    KafkaProducer.layer(settings.kafka),
-    KafkaConsumer.layerNoDeps(settings.kafka).pipe(Layer.provideMerge(KafkaAdmin.layer(settings.kafka)))
-  )
+  const kafka = KafkaConsumer.layerNoDeps(settings.kafka).pipe(Layer.provideMerge(KafkaAdmin.layer(settings.kafka)))
   const api = OriginRegionsApi.layerNoDeps.pipe(Layer.provide(Layer.succeed(ApiSettings, settings.api)))
-  const pipeline = Pipeline.layer(settings).pipe(
-    Layer.provide([Attempt.layer(settings).pipe(Layer.provide(api)), layerAtLeastOnce(settings)])
-  )
+  const delivering = Layer.unwrap(
+    Effect.map(Effect.flatMap(SecureRandom.SecureRandom, ({ uuidV4 }) => uuidV4()), (id) => delivery(settings, id))
+  ).pipe(Layer.provide(SecureRandom.layerWebCrypto))
   return HttpServer.layer({ host: settings.httpHost, port: settings.httpPort, sessionTimeout: settings.sessionTimeout })
     .pipe(
       Layer.provideMerge(GroupMember.layer(settings)),
-      Layer.provide(pipeline),
-      Layer.provide(kafka),
-      Layer.provide(FetchHttpClient.layer)
+      Layer.provide(Pipeline.layer(settings)),
+      Layer.provide([Attempt.layer(settings), delivering]),
+      Layer.provide([kafka, api])
     )
 }
 

@@ -6,13 +6,24 @@ import { ApiClock } from "./ApiClock.ts"
 const date = (milliseconds: number): string => new Date(milliseconds).toUTCString()
 
 describe("ApiClock", () => {
-  it.effect("knows nothing before the first answer, and nothing from a header that is no date", () =>
+  it.effect("is behind this machine's clock before the first answer, whatever a header that is no date says", () =>
     Effect.gen(function*() {
+      yield* TestClock.adjust("1 hour")
       const clock = new ApiClock(yield* Clock.Clock)
-      assert.isUndefined(clock.reached())
       clock.observe(undefined)
       clock.observe("soon")
-      assert.isUndefined(clock.reached())
+      assert.strictEqual(clock.reached(), 3_600_000 - 5_000)
+    }))
+
+  it.effect("has passed every change that it saw", () =>
+    Effect.gen(function*() {
+      const clock = new ApiClock(yield* Clock.Clock)
+      clock.observe(date(1_000_000))
+      clock.sawChange("1970-01-01T00:16:40.123Z")
+      assert.strictEqual(clock.reached(), 1_000_124)
+      clock.sawChange(null)
+      clock.sawChange("1970-01-01T00:16:40.050Z")
+      assert.strictEqual(clock.reached(), 1_000_124)
     }))
 
   it.effect("never runs ahead of the API's clock, and comes within a second of it", () =>
@@ -23,10 +34,10 @@ describe("ApiClock", () => {
         yield* TestClock.adjust(Duration.millis(130))
         const api = (yield* Clock.currentTimeMillis) + ahead
         clock.observe(date(api))
-        assert.isAtMost(clock.reached() ?? Infinity, api)
+        assert.isAtMost(clock.reached(), api)
       }
       yield* TestClock.adjust(Duration.millis(130))
-      assert.isAbove(clock.reached() ?? 0, (yield* Clock.currentTimeMillis) + ahead - 200)
+      assert.isAbove(clock.reached(), (yield* Clock.currentTimeMillis) + ahead - 200)
     }))
 
   it.effect("follows a clock that was set back, once the window has passed", () =>
@@ -37,6 +48,6 @@ describe("ApiClock", () => {
         yield* TestClock.adjust("1 minute")
         clock.observe(date(500_000_000 + (yield* Clock.currentTimeMillis)))
       }
-      assert.isAtMost(clock.reached() ?? Infinity, 500_000_000 + (yield* Clock.currentTimeMillis))
+      assert.isAtMost(clock.reached(), 500_000_000 + (yield* Clock.currentTimeMillis))
     }))
 })

@@ -1,7 +1,11 @@
+import { parseTimestamp } from "@origin-regions/domain/Timestamp"
 import type { Clock } from "effect"
 
 /** How long the best observation counts: the API's clock may be set back, and then older ones are wrong. */
 const WINDOW_MILLIS = 60_000
+
+/** How far an API that does not tell its time is taken to be behind this machine. */
+const UNKNOWN_CLOCK_MILLIS = 5_000
 
 /**
  * The API's clock, as far as the `Date` headers of its answers tell. They have whole seconds and are as old as the answer, so what is known for
@@ -21,8 +25,15 @@ export class ApiClock {
 
   /** Takes in an answer's `Date` header. */
   observe(date: string | Array<string> | undefined): void {
-    if (typeof date !== "string") return
-    const api = Date.parse(date)
+    if (typeof date === "string") this.#hasReached(Date.parse(date))
+  }
+
+  /** Takes in when the API made a change that it has just told us of. What we do next comes after it, also in whole milliseconds. */
+  sawChange(modifiedOn: string | null): void {
+    if (modifiedOn !== null) this.#hasReached((parseTimestamp(modifiedOn) ?? Number.NaN) + 1)
+  }
+
+  #hasReached(api: number): void {
     if (Number.isNaN(api)) return
     const now = this.#now()
     if (now >= this.#windowEnds) {
@@ -34,12 +45,12 @@ export class ApiClock {
     if (this.#best === undefined || difference > this.#best) this.#best = difference
   }
 
-  /** A time that the API's clock has reached, in milliseconds since 1970; `undefined` before its first answer. */
-  reached(): number | undefined {
+  /** A time that the API's clock has reached, in milliseconds since 1970. Before its first answer it is taken for as wrong as clocks get. */
+  reached(): number {
     const difference = this.#best === undefined || (this.#bestBefore !== undefined && this.#bestBefore > this.#best)
       ? this.#bestBefore
       : this.#best
-    return difference === undefined ? undefined : Math.floor(this.#now() + difference)
+    return Math.floor(this.#now() + (difference ?? -UNKNOWN_CLOCK_MILLIS))
   }
 
   #now(): number {

@@ -37,6 +37,12 @@ export class KafkaAdmin extends Context.Service<KafkaAdmin, {
     groupId: string,
     topic: string
   ) => Effect.Effect<ReadonlyMap<number, CommittedOffset>, KafkaError>
+  /** What the group has committed for these partitions, or, where it has committed nothing, the partition's first offset without metadata. */
+  readonly heads: (
+    groupId: string,
+    topic: string,
+    partitions: ReadonlyArray<number>
+  ) => Effect.Effect<ReadonlyMap<number, CommittedOffset>, KafkaError>
   /** The largest record batch that the topic takes, or Kafka's default where the topic's settings may not be read. */
   readonly maxMessageBytes: (topic: string) => Effect.Effect<number, KafkaError>
   readonly deleteGroup: (groupId: string) => Effect.Effect<void, KafkaError>
@@ -72,6 +78,22 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
       (offsets) => new Map(offsets.map((each) => [each.partition, Number(pick(each))]))
     )
 
+  const beginningOffsets = Effect.fn("KafkaAdmin.beginningOffsets")((topic: string) =>
+    offsetsOf(topic, ({ low }) => low)
+  )
+
+  const committedOffsets = Effect.fn("KafkaAdmin.committedOffsets")(function*(groupId: string, topic: string) {
+    const [fetched] = yield* attempt(
+      `look up what the group ${groupId} has committed`,
+      () => admin.fetchOffsets({ groupId, topics: [topic] })
+    )
+    return new Map(
+      (fetched?.partitions ?? [])
+        .filter(({ offset }) => Number(offset) >= 0)
+        .map(({ metadata, offset, partition }) => [partition, { offset: Number(offset), metadata: metadata ?? "" }])
+    )
+  })
+
   return KafkaAdmin.of({
     createTopics: Effect.fn("KafkaAdmin.createTopics")(function*(topics) {
       const existing = new Set(yield* attempt("list topics", () => admin.listTopics()))
@@ -90,17 +112,19 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
       )
       return topics[0]?.partitions.length ?? 0
     }),
-    beginningOffsets: Effect.fn("KafkaAdmin.beginningOffsets")((topic: string) => offsetsOf(topic, ({ low }) => low)),
+    beginningOffsets,
     endOffsets: Effect.fn("KafkaAdmin.endOffsets")((topic: string) => offsetsOf(topic, ({ high }) => high)),
-    committedOffsets: Effect.fn("KafkaAdmin.committedOffsets")(function*(groupId, topic) {
-      const [fetched] = yield* attempt(
-        `look up what the group ${groupId} has committed`,
-        () => admin.fetchOffsets({ groupId, topics: [topic] })
-      )
+    committedOffsets,
+    heads: Effect.fn("KafkaAdmin.heads")(function*(groupId, topic, partitions) {
+      const committed = yield* committedOffsets(groupId, topic)
+      const first = partitions.every((partition) => committed.has(partition))
+        ? new Map<number, number>()
+        : yield* beginningOffsets(topic)
       return new Map(
-        (fetched?.partitions ?? [])
-          .filter(({ offset }) => Number(offset) >= 0)
-          .map(({ metadata, offset, partition }) => [partition, { offset: Number(offset), metadata: metadata ?? "" }])
+        partitions.map((partition) => [
+          partition,
+          committed.get(partition) ?? { offset: first.get(partition) ?? 0, metadata: "" }
+        ])
       )
     }),
     maxMessageBytes: Effect.fn("KafkaAdmin.maxMessageBytes")(function*(topic) {

@@ -16,6 +16,8 @@ import type { KafkaSettings } from "./KafkaSettings.ts"
  */
 export interface Assignment {
   readonly epoch: number
+  /** The member and the group's generation that the work of this assignment belongs to, for transactions to be fenced by. */
+  readonly generation: GroupGeneration
   readonly heads: ReadonlyMap<number, CommittedOffset>
 }
 
@@ -74,6 +76,8 @@ export interface Subscription {
   readonly commit: (epoch: number, offsets: ReadonlyArray<OffsetCommit>) => Effect.Effect<void, KafkaError>
   readonly pause: (partition: number) => void
   readonly resume: (partition: number) => void
+  /** Leaves the current generation for the next one, so that nothing sent in this one can take effect any more. */
+  readonly rejoin: () => void
   readonly state: () => MemberState
   /** Fails when the member has stopped for good. Never succeeds. */
   readonly failure: Effect.Effect<never, KafkaError>
@@ -86,6 +90,10 @@ export interface SubscribeOptions {
   readonly sessionTimeout: Duration.Duration
   readonly rebalanceTimeout: Duration.Duration
   readonly drainTimeout: Duration.Duration
+  /** Looks up where the group stands with partitions that have just been assigned, in the form of `Assignment.heads`. Default: `KafkaAdmin.heads`. */
+  readonly heads?: (
+    partitions: ReadonlyArray<number>
+  ) => Effect.Effect<ReadonlyMap<number, CommittedOffset>, KafkaError>
 }
 
 /**
@@ -163,6 +171,8 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
   let firstJoin: Promise<void> = Promise.resolve()
   let lastContact = now()
 
+  const headsOf = options.heads ?? ((owned: ReadonlyArray<number>) => admin.heads(groupId, topic, owned))
+
   const isIn = (...phases: ReadonlyArray<Phase>): boolean => phases.includes(phase)
 
   const stopFor = (exit: Exit.Exit<never, KafkaError>) => {
@@ -180,22 +190,8 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
     }
   }
 
-  const headsOf = (owned: ReadonlyArray<number>) =>
-    Effect.gen(function*() {
-      const committed = yield* admin.committedOffsets(groupId, topic)
-      const first = owned.every((partition) => committed.has(partition))
-        ? new Map<number, number>()
-        : yield* admin.beginningOffsets(topic)
-      return new Map(
-        owned.map((partition) => [
-          partition,
-          committed.get(partition) ?? { offset: first.get(partition) ?? 0, metadata: "" }
-        ])
-      )
-    })
-
   /** Looks up where the group stands until it is known, and hands the partitions over, unless another join has begun meanwhile. */
-  const assign = (at: number, owned: ReadonlyArray<number>) => {
+  const assign = (at: number, generation: GroupGeneration, owned: ReadonlyArray<number>) => {
     const isCurrent = () => at === epoch && isIn("joined")
     return headsOf(owned).pipe(
       Effect.tapError((error) => Effect.logWarning(error.message)),
@@ -209,7 +205,7 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
         },
         onSuccess: (heads) => {
           if (!isCurrent()) return
-          tell(() => handler.assigned({ epoch: at, heads }))
+          tell(() => handler.assigned({ epoch: at, generation, heads }))
           Deferred.doneUnsafe(assigned, Exit.void)
         }
       })
@@ -319,7 +315,7 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
     assigned = Deferred.makeUnsafe()
     lastContact = now()
     resume(...partitions)
-    fork(assign(epoch, partitions))
+    fork(assign(epoch, { memberId: payload.memberId, generationId: group?.generationId ?? -1 }, partitions))
   })
   consumer.on("consumer.heartbeat", () => {
     lastContact = now()
@@ -390,6 +386,9 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
       }),
     pause,
     resume,
+    rejoin: () => {
+      if (group !== undefined) group.owesJoin = true
+    },
     state: () => ({ joined: phase === "joined", partitions, lastContact }),
     failure: Deferred.await(failed)
   }

@@ -1,91 +1,48 @@
-import { deadLetter } from "@origin-regions/domain/DeadLetter"
-import { mappingOutcome, outcomeRecord } from "@origin-regions/domain/MappingOutcome"
+import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
-import { type AddressedRecord, KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
-import { Duration, Effect, Layer, Schedule, Semaphore } from "effect"
-import { Delivery, type Membership, type SettledTask } from "../Delivery.ts"
+import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
+import { Duration, Effect, Layer, Schedule } from "effect"
+import { type Delivered, Delivery, type Membership } from "../Delivery.ts"
 import { countOutcome } from "../Metrics.ts"
 import type { OwnedPartition } from "../Task.ts"
-
-/** Where outcomes and dead letters go, and in whose name. */
-export interface DeliveryOptions {
-  readonly groupId: string
-  readonly outcomesTopic: string
-  readonly deadLettersTopic: string
-}
+import { makeOutcomeRecords, type OutcomeTopics } from "./OutcomeRecords.ts"
+import { plainCommit } from "./PlainCommit.ts"
 
 const RETRY_SPACING = Duration.seconds(1)
-const COMMIT_TRIES = 3
-
-/** An outcome that says that a request could not be read or was given up has a dead letter beside it. */
-const isDeadLettered = ({ settlement: { _tag } }: SettledTask): boolean => _tag === "Malformed" || _tag === "Failed"
 
 /**
  * Outcomes first, acknowledged by all replicas, and only then the progress. A crash in between publishes outcomes again, with the same ids: one or
  * more for each request.
  */
-export const layerAtLeastOnce = (options: DeliveryOptions) =>
+export const layerAtLeastOnce = (options: OutcomeTopics & { readonly requestsTopic: string }) =>
   Layer.effect(
     Delivery,
     Effect.gen(function*() {
       const producer = yield* KafkaProducer
       const admin = yield* KafkaAdmin
-      const oneAtATime = yield* Semaphore.make(1)
-      const deadLetterBytes = yield* Effect.cached(
-        admin.maxMessageBytes(options.deadLettersTopic).pipe(
-          Effect.tapError((error) => Effect.logWarning(error.message)),
-          Effect.retry(Schedule.spaced(RETRY_SPACING)),
-          Effect.orDie
-        )
-      )
+      const { clock } = yield* OriginRegionsApi
+      const outcomeRecords = yield* makeOutcomeRecords(options)
 
-      const recordsOf = (settled: SettledTask, maxBytes: number): ReadonlyArray<AddressedRecord> => {
-        const { settledAt, settlement, task: { attempts, record, request } } = settled
-        const outcome = mappingOutcome({ groupId: options.groupId, record, request, settlement, attempts, settledAt })
-        const published = { topic: options.outcomesTopic, record: outcomeRecord(outcome, record.key) }
-        if (!isDeadLettered(settled)) return [published]
-        const letter = deadLetter(record, { id: outcome.id, code: outcome.outcomecode }, maxBytes)
-        return [{ topic: options.deadLettersTopic, record: letter }, published]
-      }
-
-      /** Each try commits what is done by then, and one follows another: an older progress never replaces a newer one. */
-      const commit = (partitions: ReadonlyArray<OwnedPartition>, { epoch, subscription }: Membership) =>
-        Effect.suspend(() => {
-          const snapshots = partitions.filter(({ lost }) => !lost).map((owner) => ({
-            owner,
-            progress: owner.progress.snapshot()
-          }))
-          if (snapshots.length === 0) return Effect.void
-          return Effect.map(
-            subscription.commit(
-              epoch,
-              snapshots.map(({ owner, progress }) => ({ partition: owner.partition, ...progress }))
-            ),
-            () => {
-              for (const { owner, progress } of snapshots) owner.progress.settled(progress)
-            }
-          )
-        }).pipe(
+      const commit = (partitions: ReadonlyArray<OwnedPartition>, membership: Membership): Effect.Effect<Delivered> =>
+        Effect.suspend(() => plainCommit(partitions, membership, clock.reached())).pipe(
+          Effect.tapError((error) =>
+            error.reason._tag === "StaleGeneration" ? Effect.void : Effect.logWarning(`${error.message}. Trying again`)
+          ),
           Effect.retry({
-            times: COMMIT_TRIES,
             schedule: Schedule.spaced(RETRY_SPACING),
             while: ({ reason }) => reason._tag !== "StaleGeneration"
           }),
-          // What is not committed now goes with the next commit; and what is stale belongs to somebody else.
-          Effect.catch((error) =>
-            error.reason._tag === "StaleGeneration"
-              ? Effect.logDebug(error.message)
-              : Effect.logWarning(error.message)
-          ),
-          oneAtATime.withPermit
+          Effect.match({ onSuccess: () => "committed", onFailure: () => "stale" })
         )
 
       return Delivery.of({
+        owner: "",
+        heads: (partitions) => admin.heads(options.groupId, options.requestsTopic, partitions),
         commit,
-        deliver: Effect.fnUntraced(function*(settled, membership) {
+        deliver: Effect.fnUntraced(function*(settled, also, membership) {
           const live = settled.filter(({ task }) => !task.owner.lost)
-          const maxBytes = live.some(isDeadLettered) ? yield* deadLetterBytes : 0
-          yield* producer.send(live.flatMap((each) => recordsOf(each, maxBytes))).pipe(
+          const records = yield* outcomeRecords(live)
+          yield* producer.send(records).pipe(
             Effect.tapError((error) => Effect.logWarning(`${error.message}. Outcomes wait; trying again`)),
             Effect.retry(Schedule.spaced(RETRY_SPACING)),
             Effect.orDie
@@ -94,7 +51,7 @@ export const layerAtLeastOnce = (options: DeliveryOptions) =>
             task.owner.progress.done(task.record.offset)
             yield* countOutcome(settlement)
           }
-          yield* commit([...new Set(live.map(({ task }) => task.owner))], membership)
+          return yield* commit([...new Set([...live.map(({ task }) => task.owner), ...also])], membership)
         })
       })
     })

@@ -3,6 +3,9 @@ import { isUnreachable } from "./KafkaErrors.ts"
 
 /** kafkajs' consumer group member, as far as it is used here. */
 export interface ConsumerGroup {
+  readonly generationId: number
+  /** Ours: it must join before it fetches again. */
+  owesJoin?: boolean
   commitOffsets(offsets: {
     readonly topics: ReadonlyArray<{
       readonly topic: string
@@ -47,7 +50,6 @@ interface PatchedGroup extends ConsumerGroup {
   fetch(nodeId: string): Promise<ReadonlyArray<unknown>>
   recoverFromFetch(error: unknown): Promise<void>
   recoverFromOffsetOutOfRange(error: unknown): Promise<void>
-  owesJoin?: boolean
 }
 
 interface OffsetManager {

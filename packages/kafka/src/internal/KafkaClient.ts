@@ -30,7 +30,7 @@ const ssl = (tls: NonNullable<KafkaSettings["tls"]>): NonNullable<KafkaConfig["s
  * second time that a connection failed.
  */
 const ordinary =
-  /^(Response|Limiting retries|Crash:|Failed to connect to seed broker) |re-joining|rebalancing|^(Pausing|Resuming) fetching/i
+  /^(Response|Limiting retries|Crash:|Failed to connect to seed broker) |concurrent operation on the same transaction|re-joining|rebalancing|^(Pausing|Resuming) fetching/i
 
 const levelOf = ({ label, log }: LogEntry): LogLevel.Severity => {
   if (ordinary.test(log.message)) return "Debug"

@@ -1,0 +1,95 @@
+import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
+import { KafkaTransactions } from "@origin-regions/kafka/KafkaTransactions"
+import { Duration, Effect, Layer } from "effect"
+import { type Delivered, Delivery, type Membership, type SettledTask } from "../Delivery.ts"
+import { countOutcome } from "../Metrics.ts"
+import type { OwnedPartition } from "../Task.ts"
+import { makeOutcomeRecords, type OutcomeTopics } from "./OutcomeRecords.ts"
+import { plainCommit } from "./PlainCommit.ts"
+
+const RETRY_SPACING = Duration.millis(500)
+
+/**
+ * Outcomes, dead letters and progress in one transaction, fenced by the group's generation: whoever reads the outcomes topic as `read_committed` sees exactly
+ * one for each request.
+ *
+ * Plain commits (reservations while no outcome is ready) never overlap with a transaction: in the group's log the later record counts, whatever it
+ * belongs to. One whose fate is unknown could still arrive, and count, after a later transaction; so the group is joined anew then, and its
+ * generation refuses it.
+ */
+export const layerExactlyOnce = (options: OutcomeTopics & { readonly transactionalId: string }) =>
+  Layer.effect(
+    Delivery,
+    Effect.gen(function*() {
+      const transactions = yield* KafkaTransactions
+      const { clock } = yield* OriginRegionsApi
+      const outcomeRecords = yield* makeOutcomeRecords(options)
+
+      const commit = (partitions: ReadonlyArray<OwnedPartition>, membership: Membership): Effect.Effect<Delivered> =>
+        Effect.suspend(() => plainCommit(partitions, membership, clock.reached())).pipe(
+          Effect.as<Delivered>("committed"),
+          Effect.catch((error) => {
+            if (error.reason._tag !== "StaleGeneration") membership.subscription.rejoin()
+            return Effect.as(Effect.logInfo(`${error.message}. Joining the group again`), "stale" as const)
+          })
+        )
+
+      /** One try at a transaction, with the progress as it is by then. */
+      const attempt = Effect.fnUntraced(function*(
+        settled: ReadonlyArray<SettledTask>,
+        also: ReadonlyArray<OwnedPartition>,
+        { assignment }: Membership
+      ) {
+        const records = yield* outcomeRecords(settled)
+        const settling = Map.groupBy(settled, ({ task }) => task.owner)
+        const owners = new Set([...settling.keys(), ...also.filter(({ lost }) => !lost)])
+        const now = clock.reached()
+        const snapshots = [...owners].map((owner) => ({
+          owner,
+          snapshot: owner.progress.snapshot(now, new Set(settling.get(owner)?.map(({ task }) => task.record.offset)))
+        }))
+        yield* transactions.commit({
+          records,
+          generation: assignment.generation,
+          offsets: snapshots.map(({ owner: { partition }, snapshot: { metadata, offset } }) => ({
+            partition,
+            offset,
+            metadata
+          }))
+        })
+        for (const { owner, snapshot } of snapshots) owner.progress.settled(snapshot)
+        for (const { settlement, task } of settled) {
+          task.owner.progress.done(task.record.offset)
+          yield* countOutcome(settlement)
+        }
+      })
+
+      const deliver = (
+        settled: ReadonlyArray<SettledTask>,
+        also: ReadonlyArray<OwnedPartition>,
+        membership: Membership
+      ): Effect.Effect<Delivered> =>
+        Effect.suspend(() => {
+          const live = settled.filter(({ task }) => !task.owner.lost)
+          if (live.length === 0) return Effect.succeed<Delivered>("committed")
+          return attempt(live, also, membership).pipe(
+            Effect.as<Delivered>("committed"),
+            Effect.catch((error) =>
+              error.reason._tag === "StaleGeneration"
+                ? Effect.as(Effect.logInfo(error.message), "stale" as const)
+                : Effect.logWarning(`${error.message}. Outcomes wait; trying again`).pipe(
+                  Effect.andThen(Effect.sleep(RETRY_SPACING)),
+                  Effect.andThen(deliver(settled, also, membership))
+                )
+            )
+          )
+        })
+
+      return Delivery.of({
+        owner: options.transactionalId,
+        heads: (partitions) => transactions.stableOffsets(partitions, true),
+        commit,
+        deliver
+      })
+    })
+  )
