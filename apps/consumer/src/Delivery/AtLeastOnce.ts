@@ -2,7 +2,7 @@ import { deadLetter } from "@origin-regions/domain/DeadLetter"
 import { mappingOutcome, outcomeRecord } from "@origin-regions/domain/MappingOutcome"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { type AddressedRecord, KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
-import { Duration, Effect, Layer, Schedule, Semaphore } from "effect"
+import { Duration, Effect, Layer, Schedule } from "effect"
 import { Delivery, type Membership, type SettledTask } from "../Delivery.ts"
 import { countOutcome } from "../Metrics.ts"
 import type { OwnedPartition } from "../Task.ts"
@@ -30,7 +30,6 @@ export const layerAtLeastOnce = (options: DeliveryOptions) =>
     Effect.gen(function*() {
       const producer = yield* KafkaProducer
       const admin = yield* KafkaAdmin
-      const oneAtATime = yield* Semaphore.make(1)
       const deadLetterBytes = yield* Effect.cached(
         admin.maxMessageBytes(options.deadLettersTopic).pipe(
           Effect.tapError((error) => Effect.logWarning(error.message)),
@@ -48,7 +47,7 @@ export const layerAtLeastOnce = (options: DeliveryOptions) =>
         return [{ topic: options.deadLettersTopic, record: letter }, published]
       }
 
-      /** Each try commits what is done by then, and one follows another: an older progress never replaces a newer one. */
+      /** Each try commits what is done by then: a repeated one must not replace the progress that another has committed meanwhile. */
       const commit = (partitions: ReadonlyArray<OwnedPartition>, { epoch, subscription }: Membership) =>
         Effect.suspend(() => {
           const snapshots = partitions.filter(({ lost }) => !lost).map((owner) => ({
@@ -76,8 +75,7 @@ export const layerAtLeastOnce = (options: DeliveryOptions) =>
             error.reason._tag === "StaleGeneration"
               ? Effect.logDebug(error.message)
               : Effect.logWarning(error.message)
-          ),
-          oneAtATime.withPermit
+          )
         )
 
       return Delivery.of({
