@@ -22,6 +22,8 @@ export const consumerEnvironment = (
     entry[1] !== undefined && !/^(CLOUDFLARE_|API_(HOST|PORT|DATABASE|TOKENS|KEYS)$)/.test(entry[0])
   )
   return {
+    // A consumer that was killed is waited for until its session ends: the shortest there is.
+    KAFKA_SESSION_TIMEOUT: "10 seconds",
     ...Object.fromEntries(passed),
     KAFKA_BROKERS: given.brokers.join(","),
     CLOUDFLARE_BASE_URL: given.apiBaseUrl,

@@ -14,6 +14,8 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { ApiServer } from "./ApiServer.ts"
 import { Authentication } from "./Authentication.ts"
+import { Credentials } from "./Credentials.ts"
+import { successEnvelope } from "./Envelope.ts"
 import { AllEntries, OneEntry, Regions } from "./Generation1.ts"
 import { MappingStore, ZONE_LIMIT } from "./MappingStore.ts"
 import * as Sqlite from "./MappingStore/Sqlite.ts"
@@ -90,6 +92,8 @@ const call = ({ body, headers = bearer, method = "GET", path, raw }: Call) =>
       request.end(payload)
     }))
 
+const withId = (id: string) => ({ ...bearer, "x-request-id": id })
+
 const collection = (zone: string) => `/client/v4/zones/${zone}/cache/origin_cloud_regions`
 
 let zones = 0
@@ -129,6 +133,27 @@ const assertFailure = (
   assert.strictEqual(answer.status, status ?? names.map((name) => apiErrors[name].status)[0])
   assert.strictEqual(answer.headers["content-type"], "application/json")
 }
+
+const LoggedPlacement = Schema.NullOr(
+  Schema.Struct({ vendor: Schema.String, region: Schema.String, modified_on: Schema.String })
+)
+
+const AuditAnswer = successEnvelope(Schema.Array(
+  Schema.Struct({
+    sequence: Schema.Int,
+    at: Schema.String,
+    token_id: Schema.String,
+    request_id: Schema.String,
+    generation: Schema.Literals([1, 2]),
+    operation: Schema.String,
+    zone_id: Schema.String,
+    origin_ip: Schema.String,
+    before: LoggedPlacement,
+    after: LoggedPlacement
+  })
+))
+
+const auditOf = (answer: Answer) => resultOf(AuditAnswer, answer)
 
 layer(onFile, { excludeTestServices: true })("ApiServer, generation 1", (it) => {
   it.effect("lists nothing for a zone without mappings", () =>
@@ -369,6 +394,74 @@ layer(onFile, { excludeTestServices: true })("ApiServer, generation 1", (it) => 
       resultOf(AllEntries, yield* call({ path: yield* newZone, headers }))
     }))
 
+  const changes = [
+    { operation: "create", before: null, after: { vendor: "aws", region: "us-east-1" } },
+    {
+      operation: "upsert",
+      before: { vendor: "aws", region: "us-east-1" },
+      after: { vendor: "gcp", region: "us-central1" }
+    },
+    { operation: "delete", before: { vendor: "gcp", region: "us-central1" }, after: null }
+  ]
+  it.effect("keeps a line at /audit for every write that it accepted, and for no other", () =>
+    Effect.gen(function*() {
+      const path = yield* newZone
+      const zone_id = `zone_${zones}`
+      const created = yield* call({ method: "POST", path, body: draft, headers: withId("mine-1") })
+      assert.strictEqual(created.headers["x-request-id"], "mine-1")
+      yield* call({ method: "POST", path, body: draft, headers: withId("mine-2") })
+      yield* post(path, { ...draft, ip: "x" })
+      yield* post(path, { ...draft, ip: "192.0.2.2", region: "x" })
+      yield* call({
+        method: "PATCH",
+        path,
+        body: { ip: "192.0.2.1", vendor: "gcp", region: "us-central1" },
+        headers: withId("not an id")
+      })
+      yield* call({ method: "DELETE", path: `${path}/192.0.2.1`, headers: withId("mine-3") })
+      yield* call({ method: "DELETE", path: `${path}/192.0.2.1` })
+      const entries = auditOf(yield* call({ path: `/audit?zone=${zone_id}` }))
+      assert.deepStrictEqual(
+        entries.map(({ after, before, operation }) => ({
+          operation,
+          before: before && { vendor: before.vendor, region: before.region },
+          after: after && { vendor: after.vendor, region: after.region }
+        })),
+        changes
+      )
+      for (const { at, generation, origin_ip, token_id, zone_id: zone } of entries) {
+        assert.deepStrictEqual([generation, origin_ip, zone], [1, "192.0.2.1", zone_id])
+        assert.match(token_id, /^[0-9a-f]{12}$/u)
+        assert.isDefined(parseTimestamp(at))
+      }
+      const [first, second, third] = entries
+      assert.deepStrictEqual([first?.request_id, third?.request_id], ["mine-1", "mine-3"])
+      assert.match(second?.request_id ?? "", /^[0-9a-f-]{36}$/u)
+      assert.strictEqual(first?.after?.modified_on, resultOf(OneEntry, created).modified_on)
+      const next = `/audit?zone=${zone_id}&after=${first?.sequence}&limit=1`
+      assert.deepStrictEqual(auditOf(yield* call({ path: next })), entries.slice(1, 2))
+    }))
+
+  it.effect("shows the log only to who may see it, and says what is wrong with a question", () =>
+    Effect.gen(function*() {
+      assertFailure(yield* call({ path: "/audit", headers: {} }), ["missing_credential"])
+      assertFailure(yield* call({ path: "/audit", headers: { authorization: "Bearer x" } }), ["authentication_error"])
+      for (
+        const [query, field] of [["zone=a.b", "zone"], ["after=-1", "after"], ["after=1.5", "after"], [
+          "limit=0",
+          "limit"
+        ], [
+          "limit=1001",
+          "limit"
+        ]]
+      ) {
+        const answer = yield* call({ path: `/audit?${query}` })
+        assert.strictEqual(answer.status, 400)
+        assert.match(answer.text, new RegExp(`"success":false,.*"message":"${field} must be`, "u"))
+      }
+      assertFailure(yield* call({ method: "DELETE", path: "/audit" }), ["unknown_zone", "no_route"])
+    }))
+
   it.effect("says to anybody that it is healthy, what it counted, and what it serves", () =>
     Effect.gen(function*() {
       yield* call({ path: `${yield* newZone}/192.0.2.1` })
@@ -377,7 +470,10 @@ layer(onFile, { excludeTestServices: true })("ApiServer, generation 1", (it) => 
         (path) => call({ path, headers: {} })
       )
       assert.deepStrictEqual(health?.body, { status: "ok" })
-      assert.match(metrics?.text ?? "", /^origin_regions_api_requests_total\{operation="get",code="1142"\} [1-9]/mu)
+      assert.match(
+        metrics?.text ?? "",
+        /^origin_regions_api_requests_total\{generation="1",operation="get",code="1142"\} [1-9]/mu
+      )
       assert.deepStrictEqual(openapi?.body, JSON.parse(JSON.stringify(openApiGeneration1())))
       assert.match(docs?.text ?? "", /^<!doctype html>/u)
       assert.isAbove(docs?.text.length ?? 0, 1_000_000, "the page has its script in itself")
@@ -440,6 +536,7 @@ describe("ApiServer", () => {
       OriginRegions.layerNoDeps,
       NodeHttpServer.layerHttpServices
     ]),
+    Layer.provide(Credentials.layerNoDeps),
     Layer.provideMerge(Sqlite.layer(":memory:")),
     Layer.provide([settings(":memory:"), Logger.layer([])])
   )
@@ -452,7 +549,12 @@ describe("ApiServer", () => {
       assert.isDefined(stored)
       for (let index = 1; index < ZONE_LIMIT; index++) {
         const originIp = canonicalize(`10.0.${index >> 8}.${index & 255}`) ?? assert.fail("not an address")
-        yield* store.create({ ...stored, originIp })
+        yield* store.write({
+          zoneId: stored.zoneId,
+          changes: [{ type: "create", mapping: { ...stored, originIp } }],
+          author: { tokenId: "0a1b2c", requestId: "request-1", generation: 1, operation: "test" },
+          at: 0
+        })
       }
       assertFailure(yield* post(zone, draft), ["limit_reached"])
       assertFailure(yield* patch(zone, draft), ["limit_reached"])
@@ -493,6 +595,7 @@ describe("ApiServer", () => {
           Authentication.layerNoDeps,
           NodeHttpServer.layerHttpServices
         ]),
+        Layer.provide([Credentials.layerNoDeps, Sqlite.layer(":memory:")]),
         Layer.provide([settings(":memory:"), Logger.layer([])])
       )
     )))

@@ -5,6 +5,7 @@ import { createServer, type Server, STATUS_CODES } from "node:http"
 import type { AddressInfo } from "node:net"
 import type { Duplex } from "node:stream"
 import { Authentication } from "./Authentication.ts"
+import { Credentials } from "./Credentials.ts"
 import { failureEnvelope } from "./Envelope.ts"
 import { httpApplication } from "./HttpApplication.ts"
 import * as Sqlite from "./MappingStore/Sqlite.ts"
@@ -74,7 +75,10 @@ export class ApiServer extends Context.Service<ApiServer, {
 
   static readonly layer = this.layerNoDeps.pipe(
     Layer.provide([Authentication.layerNoDeps, OriginRegions.layerNoDeps, NodeHttpServer.layerHttpServices]),
-    Layer.provide(Layer.unwrap(Effect.map(Settings, ({ database }) => Sqlite.layer(database))))
+    Layer.provide([
+      Credentials.layerNoDeps,
+      Layer.unwrap(Effect.map(Settings, ({ database }) => Sqlite.layer(database)))
+    ])
   )
 }
 

@@ -17,12 +17,15 @@ export const successEnvelope = <Result extends Schema.Top>(result: Result) =>
     result
   })
 
+/** What an envelope wraps: its result, and what stands beside it. */
+export type Payload<Envelope> = Omit<Envelope, "success" | "errors" | "messages">
+
 /**
  * The answer of an operation that was done. It is written as it is, without the schema that describes it: encoding a full zone by a schema takes
  * a hundred milliseconds.
  */
-export const success = <Envelope extends { readonly result: unknown }>(result: Envelope["result"]) =>
-  HttpServerResponse.jsonUnsafe({ success: true, errors: [], messages: [], result })
+export const success = <Envelope extends { readonly result: unknown }>(payload: Payload<Envelope>) =>
+  HttpServerResponse.jsonUnsafe({ success: true, errors: [], messages: [], ...payload })
 
 interface FailureOptions {
   /** Instead of the catalogue's. */
@@ -51,6 +54,16 @@ export const failureEnvelope = (
   messages: [] as const,
   result: null
 })
+
+/** The answer to a request, beside the published contract, that is at fault in a way that `problem` says. */
+export const badRequest = (problem: string): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.jsonUnsafe(
+    { success: false, errors: [{ code: OWN_ERROR, message: problem }], messages: [], result: null },
+    { status: 400 }
+  )
+
+/** The smallest code that the contract allows, which Cloudflare gives to nothing here. */
+const OWN_ERROR = 1000
 
 /** The answer to a path or method that leads nowhere, a zone id that can be none included. */
 export const noRoute = failure(["unknown_zone", "no_route"])

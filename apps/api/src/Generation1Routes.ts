@@ -1,58 +1,58 @@
-import type { ApiErrorName } from "@origin-regions/domain/ApiError"
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
 import { Effect, Layer } from "effect"
-import { HttpRouter, type HttpServerRequest } from "effect/http"
+import { HttpRouter } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { failure, noRoute, success } from "./Envelope.ts"
+import { noRoute } from "./Envelope.ts"
 import { type AllEntries, base, type Entry, Generation1, type OneEntry, type Regions } from "./Generation1.ts"
 import type { StoredMapping } from "./MappingStore.ts"
-import { type MappingDraft, OriginRegions, type OriginRegionsError } from "./OriginRegions.ts"
-import { countRequest, timed } from "./RequestMetrics.ts"
+import { operationsOf } from "./Operations.ts"
+import { type MappingDraft, OriginRegions } from "./OriginRegions.ts"
+import { readFields } from "./RequestBody.ts"
 
-type ReasonTag = OriginRegionsError["reason"]["_tag"]
-
-/** What a refusal is called in this generation. */
-const errorNames: Readonly<Record<ReasonTag, ApiErrorName>> = {
+const operation = operationsOf(1, {
   InvalidIp: "invalid_ip",
   UnsupportedRegion: "unsupported_region",
   AlreadyExists: "already_exists",
   NotFound: "not_found",
   LimitReached: "limit_reached",
+  InvalidBatch: "invalid_ip",
   StoreFailed: "internal_error"
-}
+})
 
-const operations = HttpApiBuilder.group(
+const routes = HttpApiBuilder.group(
   Generation1,
   "mappings",
   Effect.fnUntraced(function*(handlers) {
     const regions = yield* OriginRegions
-    const answers = {
-      list: answered<typeof AllEntries.Type>("list"),
-      create: answered<typeof OneEntry.Type>("create"),
-      upsert: answered<typeof AllEntries.Type>("upsert"),
-      get: answered<typeof OneEntry.Type>("get"),
-      delete: answered<typeof OneEntry.Type>("delete", { ...errorNames, NotFound: "nothing_to_delete" }),
-      supportedRegions: answered<typeof Regions.Type>("supportedRegions")
-    }
+    const list = operation<typeof AllEntries.Type>("list")
+    const create = operation<typeof OneEntry.Type>("create")
+    const upsert = operation<typeof AllEntries.Type>("upsert")
+    const get = operation<typeof OneEntry.Type>("get")
+    const remove = operation<typeof OneEntry.Type>("delete", { NotFound: "nothing_to_delete" })
+    const supportedRegions = operation<typeof Regions.Type>("supportedRegions")
     return handlers
-      .handle("list", ({ params }) => answers.list(Effect.map(regions.list(params.zone_id), all)))
+      .handle("list", ({ params }) => list(() => Effect.map(regions.list(params.zone_id), all)))
       .handleRaw("create", ({ params, request }) =>
-        answers.create(
-          Effect.map(Effect.flatMap(readDraft(request), (draft) => regions.create(params.zone_id, draft)), one)
+        create((author) =>
+          readFields(request).pipe(
+            Effect.flatMap((fields) => regions.create(params.zone_id, draftOf(fields), author)),
+            Effect.map(one)
+          )
         ))
       .handleRaw("upsert", ({ params, request }) =>
-        answers.upsert(
-          Effect.flatMap(readDraft(request), (draft) => regions.upsert(params.zone_id, draft)).pipe(
+        upsert((author) =>
+          readFields(request).pipe(
+            Effect.flatMap((fields) => regions.upsert(params.zone_id, draftOf(fields), author)),
             Effect.andThen(regions.list(params.zone_id)),
             Effect.map(all)
           )
         ))
-      .handle("get", ({ params }) => answers.get(Effect.map(regions.get(params.zone_id, params.origin_ip), one)))
+      .handle("get", ({ params }) => get(() => Effect.map(regions.get(params.zone_id, params.origin_ip), one)))
       .handle(
         "delete",
-        ({ params }) => answers.delete(Effect.map(regions.delete(params.zone_id, params.origin_ip), one))
+        ({ params }) => remove((author) => Effect.map(regions.delete(params.zone_id, params.origin_ip, author), one))
       )
-      .handle("supportedRegions", () => answers.supportedRegions(Effect.succeed(regions.supportedRegions)))
+      .handle("supportedRegions", () => supportedRegions(() => Effect.succeed({ result: regions.supportedRegions })))
   })
 )
 
@@ -65,43 +65,13 @@ const reserved = HttpRouter.use((router) =>
 )
 
 /** The routes of generation 1: its wire format around the rules of `OriginRegions`. */
-export const layer = Layer.merge(HttpApiBuilder.layer(Generation1).pipe(Layer.provide(operations)), reserved)
+export const layer = Layer.merge(HttpApiBuilder.layer(Generation1).pipe(Layer.provide(routes)), reserved)
 
-/** Puts what an operation gives into its envelope, and counts and times it. */
-const answered = <Envelope extends { readonly result: unknown }>(operation: string, names = errorNames) => {
-  const timing = timed(operation)
-  return (effect: Effect.Effect<Envelope["result"], OriginRegionsError>) =>
-    timing(Effect.matchEffect(effect, {
-      onSuccess: (result) => Effect.as(countRequest(operation, "ok"), success<Envelope>(result)),
-      onFailure: (error) => {
-        const name = names[error.reason._tag]
-        const refused = Effect.as(countRequest(operation, name), failure([name]))
-        return error.reason._tag === "StoreFailed"
-          ? Effect.andThen(Effect.logError(error.message, { operation }), refused)
-          : refused
-      }
-    }))
-}
-
-/** What can't be read as a JSON object has no address, and is refused for that. */
-const readDraft = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<MappingDraft> =>
-  Effect.map(
-    // A body that is too large or cut off is answered where HTTP's own failures are.
-    Effect.orDie(request.text),
-    (text) => {
-      const body = parseObject(text)
-      return { ip: body.get("ip"), vendor: body.get("vendor"), region: body.get("region") }
-    }
-  )
-
-const parseObject = (text: string): ReadonlyMap<string, unknown> => {
-  try {
-    const value: unknown = JSON.parse(text)
-    return new Map(typeof value === "object" && value !== null ? Object.entries(value) : [])
-  } catch {
-    return new Map()
-  }
-}
+const draftOf = (fields: ReadonlyMap<string, unknown>): MappingDraft => ({
+  ip: fields.get("ip"),
+  vendor: fields.get("vendor"),
+  region: fields.get("region")
+})
 
 const entry = (mapping: StoredMapping): typeof Entry.Type => ({
   "origin-ip": mapping.originIp,
@@ -111,15 +81,14 @@ const entry = (mapping: StoredMapping): typeof Entry.Type => ({
 })
 
 const setting = <Value, ModifiedOn>(value: Value, modifiedOn: ModifiedOn) => ({
-  id: "origin_public_cloud_region" as const,
-  editable: true,
-  modified_on: modifiedOn,
-  value
+  result: { id: "origin_public_cloud_region" as const, editable: true, modified_on: modifiedOn, value }
 })
 
 const one = (mapping: StoredMapping) => setting(entry(mapping), formatTimestamp(mapping.modifiedAt))
 
-const all = (mappings: ReadonlyArray<StoredMapping>) => {
-  const newest = mappings.reduce((latest, { modifiedAt }) => Math.max(latest, modifiedAt), -Infinity)
-  return setting(mappings.map(entry), newest === -Infinity ? null : formatTimestamp(newest))
-}
+const all = (mappings: ReadonlyArray<StoredMapping>) => setting(mappings.map(entry), newest(mappings))
+
+const newest = (mappings: ReadonlyArray<StoredMapping>): string | null =>
+  mappings.length === 0
+    ? null
+    : formatTimestamp(mappings.reduce((latest, { modifiedAt }) => Math.max(latest, modifiedAt), -Infinity))

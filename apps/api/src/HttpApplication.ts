@@ -1,8 +1,10 @@
 import { ByteSize, Cause, Clock, Effect, Layer } from "effect"
 import { HttpIncomingMessage, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiError } from "effect/http-api"
+import * as AuditRoutes from "./AuditRoutes.ts"
 import { failure, noRoute } from "./Envelope.ts"
 import * as Generation1Routes from "./Generation1Routes.ts"
+import { REQUEST_ID, requestIdOf, withRequestId } from "./RequestId.ts"
 import { countRequest } from "./RequestMetrics.ts"
 import * as SystemRoutes from "./SystemRoutes.ts"
 
@@ -11,18 +13,18 @@ const maxBodySize = ByteSize.mebibytes(1)
 
 /**
  * The whole API as an effect from a request to its answer. Whatever happens on the way, the answer is an envelope; it carries the `Date` of the
- * clock that also dates the mappings.
+ * clock that also dates the mappings, and the request's id.
  */
 export const httpApplication = Effect.map(
-  HttpRouter.toHttpEffect(Layer.merge(Generation1Routes.layer, SystemRoutes.layer)).pipe(
+  HttpRouter.toHttpEffect(Layer.mergeAll(Generation1Routes.layer, AuditRoutes.layer, SystemRoutes.layer)).pipe(
     Effect.provideService(HttpRouter.RouterConfig, { caseSensitive: true, ignoreDuplicateSlashes: false })
   ),
   (routed) =>
-    Effect.updateService(routed, HttpServerRequest.HttpServerRequest, withWholeSegments).pipe(
-      Effect.catchCause(answerFailure),
-      Effect.flatMap(dated),
-      Effect.provideService(HttpIncomingMessage.MaxBodySize, maxBodySize)
-    )
+    Effect.updateService(
+      Effect.flatMap(Effect.catchCause(routed, answerFailure), labelled),
+      HttpServerRequest.HttpServerRequest,
+      (request) => withRequestId(withWholeSegments(request))
+    ).pipe(Effect.provideService(HttpIncomingMessage.MaxBodySize, maxBodySize))
 )
 
 /** The router takes `;` and `#` in a path for the beginning of a query; RFC 3986 (3.3) makes them part of a segment, and so of an address. */
@@ -49,17 +51,22 @@ const answerFailure = (cause: Cause.Cause<unknown>): Effect.Effect<HttpServerRes
     }
   }
   return Effect.logError("Unexpected fault", cause).pipe(
-    Effect.andThen(countRequest("none", "internal_error")),
+    Effect.andThen(countRequest("none", "none", "internal_error")),
     Effect.as(failure(["internal_error"]))
   )
 }
 
-const unrouted = Effect.as(countRequest("none", "no_route"), noRoute)
-const bodyTooLarge = Effect.as(countRequest("none", "invalid_ip"), failure(["invalid_ip"], { status: 413 }))
-const bodyUnreadable = Effect.as(countRequest("none", "invalid_ip"), failure(["invalid_ip"]))
+const unrouted = Effect.as(countRequest("none", "none", "no_route"), noRoute)
+const bodyTooLarge = Effect.as(countRequest("none", "none", "invalid_ip"), failure(["invalid_ip"], { status: 413 }))
+const bodyUnreadable = Effect.as(countRequest("none", "none", "invalid_ip"), failure(["invalid_ip"]))
 
-const dated = (response: HttpServerResponse.HttpServerResponse) =>
-  Effect.map(
-    Clock.currentTimeMillis,
-    (now) => HttpServerResponse.setHeader(response, "date", new Date(now).toUTCString())
+const labelled = (response: HttpServerResponse.HttpServerResponse) =>
+  Effect.flatMap(
+    HttpServerRequest.HttpServerRequest,
+    (request) =>
+      Effect.map(Clock.currentTimeMillis, (now) =>
+        HttpServerResponse.setHeaders(response, {
+          date: new Date(now).toUTCString(),
+          [REQUEST_ID]: requestIdOf(request)
+        }))
   )

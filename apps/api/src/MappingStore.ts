@@ -12,6 +12,51 @@ export interface StoredMapping {
   readonly modifiedAt: number
 }
 
+/** What to do with one address. `create` leaves a mapping that is there as it is. */
+export type Change =
+  | { readonly type: "create" | "upsert"; readonly mapping: StoredMapping }
+  | { readonly type: "delete"; readonly originIp: OriginIp }
+
+/** The request that a write came with. `tokenId` is a short hash of the credential. */
+export interface Author {
+  readonly tokenId: string
+  readonly requestId: string
+  readonly generation: 1 | 2
+  readonly operation: string
+}
+
+/** Changes in one zone that are done together or not at all. `at` is in milliseconds since 1970. */
+export interface Write {
+  readonly zoneId: ZoneId
+  readonly changes: ReadonlyArray<Change>
+  readonly author: Author
+  readonly at: number
+}
+
+/** What each of the changed addresses had before, in the order of the changes; `full` where nothing was done for want of room. */
+export type WriteResult = "full" | ReadonlyArray<StoredMapping | undefined>
+
+/** A change that was done, as the audit log keeps it. `before` and `after` are undefined where the address had, or has, no mapping. */
+export interface Alteration extends Author {
+  readonly at: number
+  readonly zoneId: ZoneId
+  readonly originIp: OriginIp
+  readonly before: StoredMapping | undefined
+  readonly after: StoredMapping | undefined
+}
+
+/** One line of the audit log. A later one has a larger `sequence`; there can be gaps. */
+export interface AuditEntry extends Alteration {
+  readonly sequence: number
+}
+
+/** The lines after `after`, at most `limit`, of one zone or of all. */
+export interface AuditQuery {
+  readonly zoneId?: ZoneId | undefined
+  readonly after: number
+  readonly limit: number
+}
+
 /** The database could not be opened or brought up to date, so nothing can start. */
 export class CannotOpen extends Schema.TaggedClass<CannotOpen>()("CannotOpen", {
   database: Schema.String,
@@ -43,17 +88,20 @@ export class MappingStoreError extends Schema.TaggedError<MappingStoreError>()("
 export const ZONE_LIMIT = 3500
 
 /**
- * Where mappings are kept, one for a zone and an address. Every operation is atomic, also between processes, and what it reports as done
- * survives a crash of the process and of the machine.
+ * Where mappings are kept, one for a zone and an address, and the log of what was done to them. Every operation is atomic, also between
+ * processes; what a write reports as done is in the log, and both survive a crash of the process and of the machine.
  */
 export class MappingStore extends Context.Service<MappingStore, {
-  /** Adds a mapping where the address has none and the zone has fewer than `ZONE_LIMIT`. An address that has one is `exists`, also in a full zone. */
-  create(mapping: StoredMapping): Effect.Effect<"created" | "exists" | "full", MappingStoreError>
-  /** Adds or replaces a mapping. Only a new one can be refused with `full`. */
-  upsert(mapping: StoredMapping): Effect.Effect<"stored" | "full", MappingStoreError>
-  /** Removes a mapping and gives what was removed. */
-  delete(zoneId: ZoneId, originIp: OriginIp): Effect.Effect<StoredMapping | undefined, MappingStoreError>
+  /** Only a new address takes room: in a zone with `ZONE_LIMIT` mappings those that are there can still be replaced. */
+  write(write: Write): Effect.Effect<WriteResult, MappingStoreError>
   get(zoneId: ZoneId, originIp: OriginIp): Effect.Effect<StoredMapping | undefined, MappingStoreError>
   /** All mappings of a zone, ordered by the text of the address. */
   list(zoneId: ZoneId): Effect.Effect<ReadonlyArray<StoredMapping>, MappingStoreError>
+  /** Some of them, in the same order, with the number of all. */
+  page(
+    zoneId: ZoneId,
+    slice: { readonly offset: number; readonly limit: number }
+  ): Effect.Effect<{ readonly mappings: ReadonlyArray<StoredMapping>; readonly total: number }, MappingStoreError>
+  /** Ordered by `sequence`, oldest first. */
+  audit(query: AuditQuery): Effect.Effect<ReadonlyArray<AuditEntry>, MappingStoreError>
 }>()("@origin-regions/api/MappingStore") {}

@@ -2,10 +2,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
 import { Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
+import type { Author } from "./MappingStore.ts"
 import * as Sqlite from "./MappingStore/Sqlite.ts"
 import { type MappingDraft, OriginRegions, type OriginRegionsError } from "./OriginRegions.ts"
 
 const zone = ZoneId.make("zone")
+const author: Author = { tokenId: "0a1b2c", requestId: "request-1", generation: 1, operation: "test" }
 const placed = { vendor: "aws", region: "us-east-1" }
 
 const inMemory = OriginRegions.layerNoDeps.pipe(Layer.provide(Sqlite.layer(":memory:")), Layer.fresh)
@@ -20,7 +22,7 @@ describe("OriginRegions", () => {
   test("creates a mapping under the canonical address, at the time of the clock", (regions) =>
     Effect.gen(function*() {
       yield* TestClock.setTime(1_764_000_000_123)
-      const mapping = yield* regions.create(zone, { ...placed, ip: "2001:DB8:0:0:0:0:0:1" })
+      const mapping = yield* regions.create(zone, { ...placed, ip: "2001:DB8:0:0:0:0:0:1" }, author)
       assert.deepStrictEqual<unknown>(mapping, {
         zoneId: zone,
         originIp: "2001:db8::1",
@@ -34,29 +36,32 @@ describe("OriginRegions", () => {
 
   test("refuses to create an address twice, however it is spelled", (regions) =>
     Effect.gen(function*() {
-      yield* regions.create(zone, { ...placed, ip: "::ffff:192.0.2.1" })
-      assert.strictEqual(yield* reasonOf(regions.create(zone, { ...placed, ip: "::FFFF:C000:0201" })), "AlreadyExists")
-      assert.strictEqual(yield* reasonOf(regions.create(zone, { ...placed, ip: "192.0.2.1" })), "done")
+      yield* regions.create(zone, { ...placed, ip: "::ffff:192.0.2.1" }, author)
       assert.strictEqual(
-        yield* reasonOf(regions.create(ZoneId.make("other"), { ...placed, ip: "::ffff:192.0.2.1" })),
+        yield* reasonOf(regions.create(zone, { ...placed, ip: "::FFFF:C000:0201" }, author)),
+        "AlreadyExists"
+      )
+      assert.strictEqual(yield* reasonOf(regions.create(zone, { ...placed, ip: "192.0.2.1" }, author)), "done")
+      assert.strictEqual(
+        yield* reasonOf(regions.create(ZoneId.make("other"), { ...placed, ip: "::ffff:192.0.2.1" }, author)),
         "done"
       )
     }))
 
   test("upserts, and dates the mapping anew", (regions) =>
     Effect.gen(function*() {
-      yield* regions.upsert(zone, { ...placed, ip: "192.0.2.1" })
+      yield* regions.upsert(zone, { ...placed, ip: "192.0.2.1" }, author)
       yield* TestClock.adjust("1 second")
-      const replaced = yield* regions.upsert(zone, { ip: "192.0.2.1", vendor: "oci", region: "eu-frankfurt-1" })
+      const replaced = yield* regions.upsert(zone, { ip: "192.0.2.1", vendor: "oci", region: "eu-frankfurt-1" }, author)
       assert.strictEqual(replaced.modifiedAt, 1000)
       assert.deepStrictEqual(yield* regions.list(zone), [replaced])
     }))
 
   test("deletes by any spelling, and then there is nothing", (regions) =>
     Effect.gen(function*() {
-      const created = yield* regions.create(zone, { ...placed, ip: "2001:db8::1" })
-      assert.deepStrictEqual(yield* regions.delete(zone, "2001:0db8::1"), created)
-      assert.strictEqual(yield* reasonOf(regions.delete(zone, "2001:db8::1")), "NotFound")
+      const created = yield* regions.create(zone, { ...placed, ip: "2001:db8::1" }, author)
+      assert.deepStrictEqual(yield* regions.delete(zone, "2001:0db8::1", author), created)
+      assert.strictEqual(yield* reasonOf(regions.delete(zone, "2001:db8::1", author)), "NotFound")
       assert.strictEqual(yield* reasonOf(regions.get(zone, "2001:db8::1")), "NotFound")
     }))
 
@@ -76,11 +81,11 @@ describe("OriginRegions", () => {
     Effect.gen(function*() {
       for (const ip of invalidIps) {
         const draft: MappingDraft = { ip, vendor: "nobody", region: undefined }
-        assert.strictEqual(yield* reasonOf(regions.create(zone, draft)), "InvalidIp", String(ip))
-        assert.strictEqual(yield* reasonOf(regions.upsert(zone, draft)), "InvalidIp", String(ip))
+        assert.strictEqual(yield* reasonOf(regions.create(zone, draft, author)), "InvalidIp", String(ip))
+        assert.strictEqual(yield* reasonOf(regions.upsert(zone, draft, author)), "InvalidIp", String(ip))
       }
       assert.strictEqual(yield* reasonOf(regions.get(zone, "192.0.2")), "InvalidIp")
-      assert.strictEqual(yield* reasonOf(regions.delete(zone, "192.0.2")), "InvalidIp")
+      assert.strictEqual(yield* reasonOf(regions.delete(zone, "192.0.2", author)), "InvalidIp")
     }))
 
   const unsupported = [
@@ -96,11 +101,19 @@ describe("OriginRegions", () => {
   ]
   test("then at the vendor and the region, before what is stored", (regions) =>
     Effect.gen(function*() {
-      yield* regions.create(zone, { ...placed, ip: "192.0.2.1" })
+      yield* regions.create(zone, { ...placed, ip: "192.0.2.1" }, author)
       for (const { region, vendor } of unsupported) {
         const draft: MappingDraft = { ip: "192.0.2.1", vendor, region }
-        assert.strictEqual(yield* reasonOf(regions.create(zone, draft)), "UnsupportedRegion", JSON.stringify(draft))
-        assert.strictEqual(yield* reasonOf(regions.upsert(zone, draft)), "UnsupportedRegion", JSON.stringify(draft))
+        assert.strictEqual(
+          yield* reasonOf(regions.create(zone, draft, author)),
+          "UnsupportedRegion",
+          JSON.stringify(draft)
+        )
+        assert.strictEqual(
+          yield* reasonOf(regions.upsert(zone, draft, author)),
+          "UnsupportedRegion",
+          JSON.stringify(draft)
+        )
       }
     }))
 
@@ -110,7 +123,10 @@ describe("OriginRegions", () => {
       assert.deepStrictEqual(counts, [["aws", 34], ["azure", 58], ["gcp", 43], ["oci", 46]])
       for (const [vendor, list] of Object.entries(regions.supportedRegions.vendors)) {
         for (const { name } of list) {
-          assert.strictEqual((yield* regions.upsert(zone, { ip: "192.0.2.1", vendor, region: name })).region, name)
+          assert.strictEqual(
+            (yield* regions.upsert(zone, { ip: "192.0.2.1", vendor, region: name }, author)).region,
+            name
+          )
         }
       }
     }))

@@ -2,25 +2,36 @@ import { type ApiErrorName, apiErrors } from "@origin-regions/domain/ApiError"
 import { Clock, Effect, Metric } from "effect"
 
 const requests = Metric.counter("requests_total", {
-  description: "Requests answered, by operation and error code (ok where there was none)",
+  description: "Requests answered, by generation, operation and error code (ok where there was none)",
   incremental: true
 })
 
 const durations = Metric.histogram("request_duration_seconds", {
-  description: "Time from the routed request to its answer, by operation",
+  description: "Time from the routed request to its answer, by generation and operation",
   boundaries: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
 })
 
-/** Counts an answer. `operation` is one of the API's, or `none` where the request had no route. */
-export const countRequest = (operation: string, outcome: ApiErrorName | "ok"): Effect.Effect<void> =>
+/** A request that no operation of any generation answered. */
+export type NoGeneration = "none"
+
+/** Counts an answer. `operation` is one of the generation's, or `none` where the request had no route. */
+export const countRequest = (
+  generation: 1 | 2 | NoGeneration,
+  operation: string,
+  outcome: ApiErrorName | "ok"
+): Effect.Effect<void> =>
   Metric.update(
-    Metric.withAttributes(requests, { operation, code: outcome === "ok" ? outcome : String(apiErrors[outcome].code) }),
+    Metric.withAttributes(requests, {
+      generation: String(generation),
+      operation,
+      code: outcome === "ok" ? outcome : String(apiErrors[outcome].code)
+    }),
     1
   )
 
 /** Adds to the histogram of an operation how long an effect took, however it ended. */
-export const timed = (operation: string) => {
-  const histogram = Metric.withAttributes(durations, { operation })
+export const timed = (generation: 1 | 2, operation: string) => {
+  const histogram = Metric.withAttributes(durations, { generation: String(generation), operation })
   return <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.flatMap(Clock.currentTimeNanos, (start) =>
       Effect.ensuring(

@@ -218,6 +218,9 @@ describe("main", () => {
           ) => entry["origin-ip"])
         )
         assert.deepStrictEqual((yield* Ref.get(acknowledged)).filter((ip) => !kept.has(ip)), [])
+        const audit = yield* send(new URL(api.baseUrl).origin, "/audit?zone=zone&limit=1000", { headers })
+        const logged = JSON.parse(audit.text) as { result: ReadonlyArray<{ origin_ip: string }> }
+        assert.deepStrictEqual(logged.result.map(({ origin_ip }) => origin_ip).toSorted(), [...kept].toSorted())
       }
     }).pipe(Effect.provide(Api.layer)))
 })

@@ -40,7 +40,8 @@ export interface Settings {
 }
 
 const TOPIC = "a Kafka topic name: letters, digits, dots, underscores and hyphens"
-const TOPIC_PATTERN = /^[A-Za-z0-9._-]{1,249}$/
+// Source: org.apache.kafka.common.internals.Topic.
+const TOPIC_PATTERN = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/
 
 /** Reads every setting before it reports any problem; those between two settings included. */
 export const readSettings = (environment: Environment): Result.Result<Settings, ReadonlyArray<SettingProblem>> => {

@@ -1,8 +1,19 @@
 import { assert, layer } from "@effect/vitest"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
-import { Effect, Layer } from "effect"
+import { Duration, Effect, Fiber, Layer } from "effect"
 import { randomUUID } from "node:crypto"
-import { layerKafka, newTopic, ofText, readAll, settingsFor, text, withKafkaJS } from "./internal/fixtures/TestKafka.ts"
+import { apiKeys, makeKafkaProxy } from "./internal/fixtures/KafkaProxy.ts"
+import {
+  layerKafka,
+  newTopic,
+  ofText,
+  readAll,
+  sendValues,
+  settingsFor,
+  text,
+  until,
+  withKafkaJS
+} from "./internal/fixtures/TestKafka.ts"
 import { CompressionTypes } from "./internal/PatchedKafkaJS.ts"
 import { KafkaAdmin } from "./KafkaAdmin.ts"
 import { KafkaProducer } from "./KafkaProducer.ts"
@@ -109,5 +120,39 @@ layer(SharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaPr
         records.map((record) => ofText(record.value)),
         codecs.map((codec) => `codec ${codec} `.repeat(50))
       )
+    }))
+
+  it.effect("writes once, and in order, where the broker's answer is lost", () =>
+    Effect.gen(function*() {
+      const { brokers } = yield* KafkaBroker
+      const topic = yield* newTopic()
+      const proxy = yield* makeKafkaProxy(brokers[0] ?? "")
+      const producer = yield* Layer.build(KafkaProducer.layer(settingsFor(proxy.address)))
+      const send = (value: string) => Effect.provide(sendValues(topic, [value]), producer)
+      yield* send("first")
+      const cut = yield* proxy.cutNextAnswer(apiKeys.Produce)
+      yield* Effect.forEach(["lost", "next", "last"], send, { concurrency: "unbounded" })
+      yield* cut
+      const records = yield* readAll(topic, 4)
+      const [first, ...others] = records.map(({ value }) => ofText(value))
+      assert.strictEqual(first, "first")
+      assert.sameMembers(others, ["lost", "next", "last"])
+      assert.deepStrictEqual(yield* KafkaAdmin.use((admin) => admin.endOffsets(topic)), new Map([[0, 4]]))
+    }))
+
+  it.effect("gives up within seconds where the broker does not answer any more", () =>
+    Effect.gen(function*() {
+      const { brokers } = yield* KafkaBroker
+      const topic = yield* newTopic()
+      const proxy = yield* makeKafkaProxy(brokers[0] ?? "")
+      const producer = yield* Layer.build(KafkaProducer.layer(settingsFor(proxy.address)))
+      const send = (value: string) => Effect.provide(sendValues(topic, [value]), producer)
+      yield* send("first")
+      yield* proxy.freeze
+      const sending = yield* Effect.forkScoped(send("never answered"))
+      yield* until(() => proxy.withheld() > 0)
+      const [took] = yield* Effect.timed(Fiber.interrupt(sending))
+      assert.isBelow(Duration.toSeconds(took), 7)
+      yield* until(() => proxy.openConnections() === 0)
     }))
 })

@@ -60,7 +60,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
             const offset = Number(message.offset)
             if (offset < (next.get(batch.partition) ?? 0)) continue
             // A slow reader can keep us here until the group has forgotten us: we then join again, and go on after this.
-            await offer(Queue.offer(queue, sourceRecord(topic, batch.partition, message)))
+            if (!(await offer(Queue.offer(queue, sourceRecord(topic, batch.partition, message))))) return
             next.set(batch.partition, offset + 1)
             await heartbeat()
           }
@@ -75,14 +75,16 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
           if (!payload.restart) Queue.failCauseUnsafe(queue, Cause.fail(kafkaError(operation, payload.error)))
         })
         yield* Effect.addFinalizer(() =>
-          Effect.andThen(
-            inOrder(Effect.tryPromise(async () => {
-              ended = true
+          Effect.gen(function*() {
+            ended = true
+            // What waits for room in it would keep the consumer.
+            yield* Queue.shutdown(queue)
+            yield* inOrder(Effect.tryPromise(async () => {
               await firstJoin
               await consumer.disconnect()
-            })),
-            inOrder(admin.deleteGroup(groupId))
-          )
+            }))
+            yield* inOrder(admin.deleteGroup(groupId))
+          })
         )
         yield* Effect.tryPromise({
           try: async () => {

@@ -3,7 +3,14 @@ import { canonicalize, type OriginIp } from "@origin-regions/domain/OriginIp"
 import { Vendor } from "@origin-regions/domain/Vendor"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
 import { Effect, type Layer } from "effect"
-import { MappingStore, type MappingStoreError, type StoredMapping, ZONE_LIMIT } from "../MappingStore.ts"
+import {
+  type Author,
+  type Change,
+  MappingStore,
+  type MappingStoreError,
+  type StoredMapping,
+  ZONE_LIMIT
+} from "../MappingStore.ts"
 
 const zone = ZoneId.make("zone")
 const otherZone = ZoneId.make("other_zone")
@@ -25,98 +32,216 @@ const mapping = (originIp: string, changes: Partial<StoredMapping> = {}): Stored
 
 const numbered = (index: number) => mapping(`10.0.${index >> 8}.${index & 255}`)
 
+const author: Author = { tokenId: "0a1b2c", requestId: "request-1", generation: 1, operation: "test" }
+
+/** Writes in the zone of the first change's mapping. */
+const write = (...changes: ReadonlyArray<Change>) =>
+  Effect.flatMap(MappingStore, (store) => store.write({ zoneId: zoneOf(changes), changes, author, at: 5 }))
+
+const zoneOf = ([first]: ReadonlyArray<Change>): ZoneId =>
+  first === undefined || first.type === "delete" ? zone : first.mapping.zoneId
+
+const create = (kept: StoredMapping) => write({ type: "create", mapping: kept })
+const upsert = (kept: StoredMapping) => write({ type: "upsert", mapping: kept })
+const remove = (originIp: OriginIp) => write({ type: "delete", originIp })
+
+const get = (zoneId: ZoneId, originIp: OriginIp) => MappingStore.use((store) => store.get(zoneId, originIp))
+const list = (zoneId: ZoneId) => MappingStore.use((store) => store.list(zoneId))
+const audit = (query: { zoneId?: ZoneId; after?: number; limit?: number } = {}) =>
+  MappingStore.use((store) => store.audit({ after: 0, limit: 1000, ...query }))
+
+const absent = [undefined]
+
+/** Up to the limit, a hundred at a time. */
 const fill = Effect.gen(function*() {
-  const store = yield* MappingStore
-  for (let index = 0; index < ZONE_LIMIT; index++) {
-    assert.strictEqual(yield* store.create(numbered(index)), "created")
+  for (let index = 0; index < ZONE_LIMIT; index += 100) {
+    const changes = Array.from({ length: 100 }, (_, offset): Change => ({
+      type: "create",
+      mapping: numbered(index + offset)
+    }))
+    assert.deepStrictEqual(yield* write(...changes), changes.map(() => undefined))
   }
-  return store
 })
+
+const testOn =
+  (layer: Layer.Layer<MappingStore, MappingStoreError>) =>
+  (name: string, run: () => Effect.Effect<void, MappingStoreError, MappingStore>) =>
+    it.effect(name, () => Effect.provide(run(), layer))
 
 /** What every store must do. `layer` gives an empty one each time it is built. */
 export const mappingStoreContract = (name: string, layer: Layer.Layer<MappingStore, MappingStoreError>) =>
   describe(`${name} as a MappingStore`, () => {
-    it.effect("keeps a mapping as it was given", () =>
+    const test = testOn(layer)
+
+    test("keeps a mapping as it was given", () =>
       Effect.gen(function*() {
-        const store = yield* MappingStore
         const kept = mapping("2001:db8::1", { vendor: Vendor.make("gcp"), region: "us-central1" })
-        assert.isUndefined(yield* store.get(zone, kept.originIp))
-        assert.strictEqual(yield* store.create(kept), "created")
-        assert.deepStrictEqual(yield* store.get(zone, kept.originIp), kept)
-        assert.isUndefined(yield* store.get(otherZone, kept.originIp))
-      }).pipe(Effect.provide(layer)))
+        assert.isUndefined(yield* get(zone, kept.originIp))
+        assert.deepStrictEqual(yield* create(kept), absent)
+        assert.deepStrictEqual(yield* get(zone, kept.originIp), kept)
+        assert.isUndefined(yield* get(otherZone, kept.originIp))
+      }))
 
-    it.effect("creates an address once in a zone, and leaves the first one as it was", () =>
+    test("creates an address once in a zone, and leaves the first one as it was", () =>
       Effect.gen(function*() {
-        const store = yield* MappingStore
         const first = mapping("192.0.2.1")
-        assert.strictEqual(yield* store.create(first), "created")
-        assert.strictEqual(yield* store.create(mapping("192.0.2.1", { region: "us-west-2", modifiedAt: 9 })), "exists")
-        assert.deepStrictEqual(yield* store.get(zone, first.originIp), first)
-        assert.strictEqual(yield* store.create(mapping("192.0.2.1", { zoneId: otherZone })), "created")
-      }).pipe(Effect.provide(layer)))
+        assert.deepStrictEqual(yield* create(first), absent)
+        assert.deepStrictEqual(yield* create(mapping("192.0.2.1", { region: "us-west-2", modifiedAt: 9 })), [first])
+        assert.deepStrictEqual(yield* get(zone, first.originIp), first)
+        assert.deepStrictEqual(yield* create(mapping("192.0.2.1", { zoneId: otherZone })), absent)
+      }))
 
-    it.effect("lets exactly one of many creates win", () =>
+    test("lets exactly one of many creates win", () =>
       Effect.gen(function*() {
-        const store = yield* MappingStore
         const results = yield* Effect.forEach(
-          Array.from({ length: 100 }, (_, index) => index),
-          (modifiedAt) => store.create(mapping("192.0.2.1", { modifiedAt })),
+          Array.from({ length: 1000 }, (_, index) => index),
+          (modifiedAt) => create(mapping("192.0.2.1", { modifiedAt })),
           { concurrency: "unbounded" }
         )
-        assert.lengthOf(results.filter((result) => result === "created"), 1)
-        assert.lengthOf(results.filter((result) => result === "exists"), 99)
-      }).pipe(Effect.provide(layer)))
+        const [kept] = yield* list(zone)
+        assert.lengthOf(results.filter((result) => result[0] === undefined), 1)
+        for (const [before] of results as ReadonlyArray<ReadonlyArray<StoredMapping | undefined>>) {
+          if (before !== undefined) assert.deepStrictEqual(before, kept)
+        }
+      }))
 
-    it.effect("upserts whether there is a mapping or not", () =>
+    test("upserts whether there is a mapping or not", () =>
       Effect.gen(function*() {
-        const store = yield* MappingStore
+        const first = mapping("192.0.2.1", { modifiedAt: 1 })
         const second = mapping("192.0.2.1", { vendor: Vendor.make("azure"), region: "westeurope", modifiedAt: 2 })
-        assert.strictEqual(yield* store.upsert(mapping("192.0.2.1", { modifiedAt: 1 })), "stored")
-        assert.strictEqual(yield* store.upsert(second), "stored")
-        assert.deepStrictEqual(yield* store.list(zone), [second])
-      }).pipe(Effect.provide(layer)))
+        assert.deepStrictEqual(yield* upsert(first), absent)
+        assert.deepStrictEqual(yield* upsert(second), [first])
+        assert.deepStrictEqual(yield* list(zone), [second])
+      }))
 
-    it.effect("deletes once, and gives what was there", () =>
+    test("deletes once, and gives what was there", () =>
       Effect.gen(function*() {
-        const store = yield* MappingStore
         const deleted = mapping("192.0.2.1")
         const kept = mapping("192.0.2.2")
-        yield* store.create(deleted)
-        yield* store.create(kept)
-        assert.deepStrictEqual(yield* store.delete(zone, deleted.originIp), deleted)
-        assert.isUndefined(yield* store.delete(zone, deleted.originIp))
-        assert.isUndefined(yield* store.delete(otherZone, kept.originIp))
-        assert.deepStrictEqual(yield* store.list(zone), [kept])
-      }).pipe(Effect.provide(layer)))
+        yield* write({ type: "create", mapping: deleted }, { type: "create", mapping: kept })
+        assert.deepStrictEqual(yield* remove(deleted.originIp), [deleted])
+        assert.deepStrictEqual(yield* remove(deleted.originIp), absent)
+        assert.deepStrictEqual(yield* list(zone), [kept])
+      }))
 
-    it.effect("lists a zone by the text of the address, in one order everywhere", () =>
+    test("does several changes in their order, of one address too", () =>
       Effect.gen(function*() {
-        const store = yield* MappingStore
-        const ordered = ["10.0.0.1", "192.0.2.10", "192.0.2.2", "2001:db8::1", "::1", "a::1"]
-        for (const originIp of ordered.toReversed()) yield* store.create(mapping(originIp))
-        yield* store.create(mapping("198.51.100.1", { zoneId: otherZone }))
-        assert.deepStrictEqual<ReadonlyArray<string>>(
-          (yield* store.list(zone)).map(({ originIp }) => originIp),
-          ordered
+        const [first, second] = [mapping("192.0.2.1"), mapping("192.0.2.1", { region: "us-west-2" })]
+        const other = mapping("192.0.2.2")
+        assert.deepStrictEqual(
+          yield* write(
+            { type: "upsert", mapping: first },
+            { type: "upsert", mapping: other },
+            { type: "upsert", mapping: second },
+            { type: "create", mapping: first }
+          ),
+          [undefined, undefined, first, second]
         )
-        assert.deepStrictEqual(yield* store.list(ZoneId.make("empty")), [])
-      }).pipe(Effect.provide(layer)))
+        assert.deepStrictEqual(yield* list(zone), [second, other])
+        assert.deepStrictEqual(
+          yield* write(
+            { type: "delete", originIp: first.originIp },
+            { type: "delete", originIp: first.originIp },
+            { type: "delete", originIp: other.originIp }
+          ),
+          [second, undefined, other]
+        )
+        assert.deepStrictEqual(yield* list(zone), [])
+      }))
 
-    it.effect("is full at the limit, for new addresses only", () =>
+    test("lists a zone by the text of the address, in one order everywhere, whole or by the page", () =>
       Effect.gen(function*() {
-        const store = yield* fill
+        const ordered = ["10.0.0.1", "192.0.2.10", "192.0.2.2", "2001:db8::1", "::1", "a::1"]
+        for (const originIp of ordered.toReversed()) yield* create(mapping(originIp))
+        yield* create(mapping("198.51.100.1", { zoneId: otherZone }))
+        const all = yield* list(zone)
+        assert.deepStrictEqual<ReadonlyArray<string>>(all.map(({ originIp }) => originIp), ordered)
+        assert.deepStrictEqual(yield* list(ZoneId.make("empty")), [])
+        const page = (offset: number, limit: number) => MappingStore.use((store) => store.page(zone, { offset, limit }))
+        assert.deepStrictEqual(yield* page(0, 4), { mappings: all.slice(0, 4), total: 6 })
+        assert.deepStrictEqual(yield* page(4, 4), { mappings: all.slice(4), total: 6 })
+        assert.deepStrictEqual(yield* page(6, 4), { mappings: [], total: 6 })
+        assert.deepStrictEqual(
+          yield* MappingStore.use((store) => store.page(ZoneId.make("empty"), { offset: 0, limit: 20 })),
+          { mappings: [], total: 0 }
+        )
+      }))
+
+    test("is full at the limit, for new addresses only", () =>
+      Effect.gen(function*() {
+        yield* fill
         const beyond = mapping("192.0.2.1")
-        assert.strictEqual(yield* store.create(beyond), "full")
-        assert.strictEqual(yield* store.upsert(beyond), "full")
-        assert.isUndefined(yield* store.get(zone, beyond.originIp))
-        assert.strictEqual(yield* store.create(numbered(7)), "exists")
-        assert.strictEqual(yield* store.upsert({ ...numbered(7), region: "us-west-2" }), "stored")
-        assert.strictEqual((yield* store.get(zone, numbered(7).originIp))?.region, "us-west-2")
-        assert.strictEqual(yield* store.create({ ...beyond, zoneId: otherZone }), "created")
-        yield* store.delete(zone, numbered(7).originIp)
-        assert.strictEqual(yield* store.create(beyond), "created")
-        assert.strictEqual(yield* store.upsert(mapping("192.0.2.2")), "full")
-        assert.lengthOf(yield* store.list(zone), ZONE_LIMIT)
-      }).pipe(Effect.provide(layer)))
+        assert.strictEqual(yield* create(beyond), "full")
+        assert.strictEqual(yield* upsert(beyond), "full")
+        assert.isUndefined(yield* get(zone, beyond.originIp))
+        assert.deepStrictEqual(yield* create(numbered(7)), [numbered(7)])
+        assert.deepStrictEqual(yield* upsert({ ...numbered(7), region: "us-west-2" }), [numbered(7)])
+        assert.strictEqual((yield* get(zone, numbered(7).originIp))?.region, "us-west-2")
+        assert.deepStrictEqual(yield* create({ ...beyond, zoneId: otherZone }), absent)
+        yield* remove(numbered(7).originIp)
+        assert.deepStrictEqual(yield* create(beyond), absent)
+        assert.strictEqual(yield* upsert(mapping("192.0.2.2")), "full")
+        assert.lengthOf(yield* list(zone), ZONE_LIMIT)
+      }))
+
+    test("does all changes of a write or none, where there is no room for all", () =>
+      Effect.gen(function*() {
+        yield* fill
+        yield* remove(numbered(0).originIp)
+        const before = yield* list(zone)
+        const logged = yield* audit({ limit: 10_000 })
+        assert.strictEqual(
+          yield* write(
+            { type: "upsert", mapping: { ...numbered(1), region: "us-west-2" } },
+            { type: "upsert", mapping: mapping("192.0.2.1") },
+            { type: "upsert", mapping: mapping("192.0.2.2") }
+          ),
+          "full"
+        )
+        assert.deepStrictEqual(yield* list(zone), before)
+        assert.deepStrictEqual(yield* audit({ limit: 10_000 }), logged)
+      }))
+
+    test("fills a zone exactly, whoever asks at the same time", () =>
+      Effect.gen(function*() {
+        yield* fill
+        for (let index = 0; index < 10; index++) yield* remove(numbered(index).originIp)
+        const results = yield* Effect.forEach(
+          Array.from({ length: 40 }, (_, index) => mapping(`192.0.2.${index}`)),
+          create,
+          { concurrency: "unbounded" }
+        )
+        assert.lengthOf(results.filter((result) => result === "full"), 30)
+        assert.lengthOf(yield* list(zone), ZONE_LIMIT)
+      }))
+
+    test("logs what was done, in its order, and nothing else", () =>
+      Effect.gen(function*() {
+        const first = mapping("192.0.2.1")
+        const second = mapping("192.0.2.1", { vendor: Vendor.make("gcp"), region: "us-central1", modifiedAt: 2 })
+        const elsewhere = mapping("2001:db8::1", { zoneId: otherZone })
+        yield* create(first)
+        yield* create(second)
+        yield* write({ type: "upsert", mapping: second }, { type: "delete", originIp: second.originIp })
+        yield* remove(second.originIp)
+        yield* create(elsewhere)
+        const entries = yield* audit()
+        const line = { ...author, at: 5, zoneId: zone, originIp: first.originIp }
+        const sequences = entries.map(({ sequence }) => sequence)
+        const expected = [
+          { ...line, before: undefined, after: first },
+          { ...line, before: first, after: second },
+          { ...line, before: second, after: undefined },
+          { ...line, zoneId: otherZone, originIp: elsewhere.originIp, before: undefined, after: elsewhere }
+        ]
+        assert.deepStrictEqual(
+          entries,
+          expected.map((entry, index) => ({ ...entry, sequence: sequences[index] ?? NaN }))
+        )
+        assert.deepStrictEqual(sequences, [...new Set(sequences)].toSorted((a, b) => a - b))
+        assert.isAtLeast(sequences[0] ?? 0, 1)
+        assert.deepStrictEqual(yield* audit({ zoneId: otherZone }), entries.slice(3))
+        assert.deepStrictEqual(yield* audit({ after: sequences[0] ?? 0, limit: 2 }), entries.slice(1, 3))
+        assert.deepStrictEqual(yield* audit({ after: sequences[3] ?? 0 }), [])
+      }))
   })

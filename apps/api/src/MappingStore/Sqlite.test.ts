@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { MappingStore, type StoredMapping } from "../MappingStore.ts"
+import { MappingStore, type StoredMapping, type Write } from "../MappingStore.ts"
 import { mappingStoreContract } from "./MappingStoreContract.ts"
 import * as Sqlite from "./Sqlite.ts"
 
@@ -27,6 +27,12 @@ const mapping: StoredMapping = {
   region: "us-east-1",
   modifiedAt: 1
 }
+const create: Write = {
+  zoneId: zone,
+  changes: [{ type: "create", mapping }],
+  author: { tokenId: "0a1b2c", requestId: "request-1", generation: 1, operation: "create" },
+  at: 1
+}
 
 /** Runs with a store of its own on the file, closed afterwards. */
 const withStore = <A, E>(file: string, use: (store: MappingStore["Service"]) => Effect.Effect<A, E>) =>
@@ -44,18 +50,19 @@ describe("Sqlite", () => {
   it.effect("creates the file and its directory, and finds the mappings again", () =>
     Effect.gen(function*() {
       const file = join(yield* temporaryDirectory, "deep/er/api.sqlite")
-      assert.strictEqual(yield* withStore(file, (store) => store.create(mapping)), "created")
+      assert.deepStrictEqual(yield* withStore(file, (store) => store.write(create)), [undefined])
       assert.deepStrictEqual(yield* withStore(file, (store) => store.list(zone)), [mapping])
-      assert.strictEqual(yield* withStore(file, (store) => store.create(mapping)), "exists")
+      assert.deepStrictEqual(yield* withStore(file, (store) => store.write(create)), [mapping])
+      assert.lengthOf(yield* withStore(file, (store) => store.audit({ after: 0, limit: 10 })), 1)
     }))
 
   it.effect("writes ahead and keeps the version of its schema", () =>
     Effect.gen(function*() {
       const file = join(yield* temporaryDirectory, "api.sqlite")
-      yield* withStore(file, (store) => store.create(mapping))
+      yield* withStore(file, (store) => store.write(create))
       yield* inspect(file, (connection) => {
         assert.deepStrictEqual({ ...connection.prepare("PRAGMA journal_mode").get() }, { journal_mode: "wal" })
-        assert.deepStrictEqual({ ...connection.prepare("PRAGMA user_version").get() }, { user_version: 1 })
+        assert.deepStrictEqual({ ...connection.prepare("PRAGMA user_version").get() }, { user_version: 2 })
       })
     }))
 
@@ -64,9 +71,9 @@ describe("Sqlite", () => {
       const file = join(yield* temporaryDirectory, "api.sqlite")
       const first = yield* Layer.build(Layer.fresh(Sqlite.layer(file)))
       const second = yield* Layer.build(Layer.fresh(Sqlite.layer(file)))
-      const create = MappingStore.use((store) => store.create(mapping))
-      assert.strictEqual(yield* Effect.provideContext(create, first), "created")
-      assert.strictEqual(yield* Effect.provideContext(create, second), "exists")
+      const write = MappingStore.use((store) => store.write(create))
+      assert.deepStrictEqual(yield* Effect.provideContext(write, first), [undefined])
+      assert.deepStrictEqual(yield* Effect.provideContext(write, second), [mapping])
     }))
 
   it.effect("reports a statement that fails, and works again when it can", () =>
@@ -75,12 +82,48 @@ describe("Sqlite", () => {
       yield* withStore(file, (store) =>
         Effect.gen(function*() {
           yield* inspect(file, (connection) => connection.exec("ALTER TABLE mappings RENAME TO gone"))
-          const error = yield* Effect.flip(store.create(mapping))
+          const error = yield* Effect.flip(store.write(create))
           assert.strictEqual(error.reason._tag, "StatementFailed")
           assert.include(error.message, "mappings")
           yield* inspect(file, (connection) => connection.exec("ALTER TABLE gone RENAME TO mappings"))
-          assert.strictEqual(yield* store.create(mapping), "created")
+          assert.deepStrictEqual(yield* store.write(create), [undefined])
         }))
+    }))
+
+  it.effect("loses no change without its line in the log, nor a line without its change", () =>
+    Effect.gen(function*() {
+      const file = join(yield* temporaryDirectory, "api.sqlite")
+      yield* withStore(file, (store) =>
+        Effect.gen(function*() {
+          yield* inspect(file, (connection) => connection.exec("ALTER TABLE audit RENAME TO gone"))
+          assert.strictEqual((yield* Effect.flip(store.write(create))).reason._tag, "StatementFailed")
+          assert.deepStrictEqual(yield* store.list(zone), [])
+        }))
+    }))
+
+  it.effect("lets nobody change or remove a line of the log", () =>
+    Effect.gen(function*() {
+      const file = join(yield* temporaryDirectory, "api.sqlite")
+      yield* withStore(file, (store) => store.write(create))
+      yield* inspect(file, (connection) => {
+        assert.throws(() => connection.exec("UPDATE audit SET token_id = 'x'"), "append-only")
+        assert.throws(() => connection.exec("DELETE FROM audit"), "append-only")
+      })
+    }))
+
+  it.effect("brings a file of the first version up to date", () =>
+    Effect.gen(function*() {
+      const file = join(yield* temporaryDirectory, "api.sqlite")
+      yield* inspect(file, (connection) =>
+        connection.exec(
+          `CREATE TABLE mappings (zone_id TEXT NOT NULL, origin_ip TEXT NOT NULL, vendor TEXT NOT NULL, region TEXT NOT NULL,
+          modified_at INTEGER NOT NULL, PRIMARY KEY (zone_id, origin_ip)) STRICT, WITHOUT ROWID;
+          INSERT INTO mappings VALUES ('zone', '192.0.2.1', 'aws', 'us-east-1', 1); PRAGMA user_version = 1`
+        ))
+      assert.deepStrictEqual(
+        yield* withStore(file, (store) => store.write(create)),
+        [mapping]
+      )
     }))
 
   it.effect.each<[string, (directory: string) => string]>([

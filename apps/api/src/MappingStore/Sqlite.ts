@@ -1,18 +1,11 @@
-import type { OriginIp } from "@origin-regions/domain/OriginIp"
-import type { Vendor } from "@origin-regions/domain/Vendor"
-import type { ZoneId } from "@origin-regions/domain/ZoneId"
 import { Effect, Layer } from "effect"
 import { mkdirSync } from "node:fs"
 import { dirname } from "node:path"
-import { DatabaseSync, type SQLOutputValue, type StatementSync } from "node:sqlite"
-import {
-  CannotOpen,
-  MappingStore,
-  MappingStoreError,
-  StatementFailed,
-  type StoredMapping,
-  ZONE_LIMIT
-} from "../MappingStore.ts"
+import { DatabaseSync } from "node:sqlite"
+import { type Alteration, CannotOpen, MappingStore, MappingStoreError, StatementFailed } from "../MappingStore.ts"
+import { groupCommit } from "./GroupCommit.ts"
+import { alterationColumns, alterationValues, mappingColumns, toAuditEntry, toMapping } from "./Rows.ts"
+import { planWrites, type Stored } from "./WritePlan.ts"
 
 /** One step of the schema each. They are only ever added to: `user_version` counts those that a file has had. */
 const migrations = [
@@ -23,7 +16,26 @@ const migrations = [
     region TEXT NOT NULL,
     modified_at INTEGER NOT NULL,
     PRIMARY KEY (zone_id, origin_ip)
-  ) STRICT, WITHOUT ROWID`
+  ) STRICT, WITHOUT ROWID`,
+  `CREATE TABLE audit (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    token_id TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    operation TEXT NOT NULL,
+    zone_id TEXT NOT NULL,
+    origin_ip TEXT NOT NULL,
+    before_vendor TEXT,
+    before_region TEXT,
+    before_modified_at INTEGER,
+    after_vendor TEXT,
+    after_region TEXT,
+    after_modified_at INTEGER
+  ) STRICT;
+  CREATE INDEX audit_of_zone ON audit (zone_id, sequence);
+  CREATE TRIGGER audit_keeps_its_lines BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+  CREATE TRIGGER audit_loses_no_line BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END`
 ]
 
 /** How long a statement waits for another process that is writing to the same file. */
@@ -31,12 +43,12 @@ const lockWaitMillis = 5000
 
 /**
  * Keeps mappings in an SQLite file, which is created with its directory where it is missing. `:memory:` keeps them in memory.
- * WAL with `synchronous=FULL`: a write is on the disk before it is reported as done.
+ * WAL with `synchronous=FULL`: a write is on the disk before it is reported as done; those that wait together share the wait.
  */
 export const layer = (database: string): Layer.Layer<MappingStore, MappingStoreError> =>
   Layer.effect(
     MappingStore,
-    Effect.map(
+    Effect.flatMap(
       Effect.acquireRelease(
         Effect.try({
           try: () => open(database),
@@ -73,24 +85,34 @@ const migrate = (connection: DatabaseSync): void => {
 const problemOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
 
 const key = "zone_id = :zoneId AND origin_ip = :originIp"
-const columns = "zone_id, origin_ip, vendor, region, modified_at"
-const hasRoom = `(SELECT count(*) FROM mappings WHERE zone_id = :zoneId) < ${ZONE_LIMIT}`
-const values = "SELECT :zoneId, :originIp, :vendor, :region, :modifiedAt"
 
-const make = (connection: DatabaseSync): MappingStore["Service"] => {
+const make = Effect.fnUntraced(function*(connection: DatabaseSync) {
   const begin = connection.prepare("BEGIN IMMEDIATE")
   const commit = connection.prepare("COMMIT")
   const rollback = connection.prepare("ROLLBACK")
-  const insert = connection.prepare(
-    `INSERT INTO mappings (${columns}) ${values} WHERE ${hasRoom} ON CONFLICT DO NOTHING`
-  )
-  const replace = connection.prepare(
-    `INSERT INTO mappings (${columns}) ${values} WHERE EXISTS (SELECT 1 FROM mappings WHERE ${key}) OR ${hasRoom}
+  const put = connection.prepare(
+    `INSERT INTO mappings (${mappingColumns}) VALUES (:zoneId, :originIp, :vendor, :region, :modifiedAt)
     ON CONFLICT DO UPDATE SET vendor = excluded.vendor, region = excluded.region, modified_at = excluded.modified_at`
   )
-  const remove = connection.prepare(`DELETE FROM mappings WHERE ${key} RETURNING ${columns}`)
-  const select = connection.prepare(`SELECT ${columns} FROM mappings WHERE ${key}`)
-  const selectZone = connection.prepare(`SELECT ${columns} FROM mappings WHERE zone_id = :zoneId ORDER BY origin_ip`)
+  const remove = connection.prepare(`DELETE FROM mappings WHERE ${key}`)
+  const log = connection.prepare(
+    `INSERT INTO audit (${alterationColumns.join(", ")}) VALUES (${alterationColumns.map(() => "?").join(", ")})`
+  )
+  const select = connection.prepare(`SELECT ${mappingColumns} FROM mappings WHERE ${key}`)
+  const count = connection.prepare("SELECT count(*) AS total FROM mappings WHERE zone_id = :zoneId")
+  const selectZone = connection.prepare(
+    `SELECT ${mappingColumns} FROM mappings WHERE zone_id = :zoneId ORDER BY origin_ip`
+  )
+  const selectPage = connection.prepare(
+    `SELECT ${mappingColumns} FROM mappings WHERE zone_id = :zoneId ORDER BY origin_ip LIMIT :limit OFFSET :offset`
+  )
+  const auditColumns = `sequence, ${alterationColumns.join(", ")}`
+  const selectAudit = connection.prepare(
+    `SELECT ${auditColumns} FROM audit WHERE sequence > :after ORDER BY sequence LIMIT :limit`
+  )
+  const selectAuditOfZone = connection.prepare(
+    `SELECT ${auditColumns} FROM audit WHERE zone_id = :zoneId AND sequence > :after ORDER BY sequence LIMIT :limit`
+  )
 
   const inTransaction = <A>(body: () => A): A => {
     begin.run()
@@ -104,37 +126,48 @@ const make = (connection: DatabaseSync): MappingStore["Service"] => {
     }
   }
 
+  const stored: Stored = {
+    get(zoneId, originIp) {
+      const row = select.get({ zoneId, originIp })
+      return row === undefined ? undefined : toMapping(row)
+    },
+    count: (zoneId) => Number(count.get({ zoneId })?.["total"])
+  }
+
+  const apply = (alteration: Alteration): void => {
+    const { after, originIp, zoneId } = alteration
+    if (after === undefined) remove.run({ zoneId, originIp })
+    else put.run({ ...after })
+    log.run(...alterationValues(alteration))
+  }
+
   return MappingStore.of({
-    create: (mapping) =>
+    write: yield* groupCommit((writes) =>
       attempt(() =>
         inTransaction(() => {
-          if (insert.run({ ...mapping }).changes === 1) return "created"
-          return one(select, mapping.zoneId, mapping.originIp) === undefined ? "full" : "exists"
+          const { alterations, results } = planWrites(writes, stored)
+          for (const alteration of alterations) apply(alteration)
+          return results
         })
-      ),
-    upsert: (mapping) => attempt(() => replace.run({ ...mapping }).changes === 1 ? "stored" : "full"),
-    delete: (zoneId, originIp) => attempt(() => one(remove, zoneId, originIp)),
-    get: (zoneId, originIp) => attempt(() => one(select, zoneId, originIp)),
-    list: (zoneId) => attempt(() => selectZone.all({ zoneId }).map(toMapping))
+      )
+    ),
+    get: (zoneId, originIp) => attempt(() => stored.get(zoneId, originIp)),
+    list: (zoneId) => attempt(() => selectZone.all({ zoneId }).map(toMapping)),
+    page: (zoneId, { limit, offset }) =>
+      attempt(() => ({
+        mappings: selectPage.all({ zoneId, limit, offset }).map(toMapping),
+        total: stored.count(zoneId)
+      })),
+    audit: ({ after, limit, zoneId }) =>
+      attempt(() =>
+        (zoneId === undefined ? selectAudit.all({ after, limit }) : selectAuditOfZone.all({ zoneId, after, limit }))
+          .map(toAuditEntry)
+      )
   })
-}
-
-const one = (statement: StatementSync, zoneId: ZoneId, originIp: OriginIp): StoredMapping | undefined => {
-  const row = statement.get({ zoneId, originIp })
-  return row === undefined ? undefined : toMapping(row)
-}
+})
 
 const attempt = <A>(run: () => A): Effect.Effect<A, MappingStoreError> =>
   Effect.try({
     try: run,
     catch: (cause) => new MappingStoreError({ reason: new StatementFailed({ problem: problemOf(cause) }) })
   })
-
-const toMapping = (row: Record<string, SQLOutputValue>): StoredMapping => ({
-  // Only `make` writes rows, from branded values.
-  zoneId: row["zone_id"] as ZoneId,
-  originIp: row["origin_ip"] as OriginIp,
-  vendor: row["vendor"] as Vendor,
-  region: String(row["region"]),
-  modifiedAt: Number(row["modified_at"])
-})

@@ -65,10 +65,8 @@ const detailOf = (cause: Error): string => {
 }
 
 const reasonOf = (error: unknown): Reason => {
-  if (error instanceof AggregateError || hasErrors(error)) {
-    const [first] = error.errors
-    if (first !== undefined) return reasonOf(first)
-  }
+  const [first] = partsOf(error)
+  if (first !== undefined) return reasonOf(first)
   const cause = rootCause(error)
   const type = "type" in cause && typeof cause.type === "string" ? cause.type : undefined
   const detail = detailOf(cause)
@@ -86,9 +84,15 @@ const reasonOf = (error: unknown): Reason => {
   return new Crashed({ detail: `${cause.name}: ${detail}` })
 }
 
-/** kafkajs' own aggregate of the errors of several topics. */
-const hasErrors = (error: unknown): error is { readonly errors: ReadonlyArray<unknown> } =>
-  typeof error === "object" && error !== null && "errors" in error && Array.isArray(error.errors)
+/** The errors that one is made of, where it is about several topics or groups. */
+const partsOf = (error: unknown): ReadonlyArray<unknown> => {
+  if (typeof error !== "object" || error === null) return []
+  if ("errors" in error && Array.isArray(error.errors)) return error.errors
+  if ("groups" in error && Array.isArray(error.groups)) {
+    return error.groups.map((group: { error?: unknown }) => group.error)
+  }
+  return []
+}
 
 /** What kafkajs threw, as our own error. */
 export const kafkaError = (operation: string, error: unknown): KafkaError =>

@@ -5,6 +5,7 @@ import { promisify } from "node:util"
 import { zstdCompress, zstdDecompress } from "node:zlib"
 import { filterAborted } from "./AbortedTransactions.ts"
 import { completeSends } from "./CompleteSends.ts"
+import { patchConnection } from "./ConnectionPatch.ts"
 import { patchConsumerGroup } from "./ConsumerGroupPatch.ts"
 import { addGroupFencing } from "./GroupFencing.ts"
 import { recordFormat } from "./RecordFormat.ts"
@@ -51,31 +52,7 @@ replaceModule("kafkajs/src/protocol/recordBatch/record/v0/decoder", decode)
 // It can succeed without having sent everything.
 replaceModule("kafkajs/src/producer/sendMessages", completeSends(require))
 
-interface RequestQueue {
-  throttleCheckTimeoutId: NodeJS.Timeout | null
-  readonly throttledUntil: number
-  readonly pending: ReadonlyArray<unknown>
-  checkPendingRequests(): void
-}
-
-const { prototype: requestQueue } = require("kafkajs/src/network/requestQueue") as {
-  readonly prototype: { scheduleCheckPendingRequests: (this: RequestQueue) => void }
-}
-
-const CHECK_PENDING_REQUESTS_INTERVAL = 10
-
-// On an idle connection it re-arms a timer with a negative delay for ever: some 860 wake-ups a second, and a warning since Node 24.
-requestQueue.scheduleCheckPendingRequests = function() {
-  if (this.throttleCheckTimeoutId !== null || this.pending.length === 0) return
-  // oxlint-disable-next-line eslint/no-restricted-properties -- kafkajs' own clock
-  const delay = this.throttledUntil - Date.now()
-  // oxlint-disable-next-line eslint/no-restricted-globals -- inside kafkajs there is no Effect
-  this.throttleCheckTimeoutId = setTimeout(() => {
-    this.throttleCheckTimeoutId = null
-    this.checkPendingRequests()
-  }, delay > 0 ? delay : CHECK_PENDING_REQUESTS_INTERVAL)
-}
-
+patchConnection(require)
 patchConsumerGroup(require)
 addGroupFencing(require)
 

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Redacted } from "effect"
-import { authenticator } from "./Authentication.ts"
+import { admission, isDenial } from "./Credentials.ts"
 
-const denialOf = authenticator({
+const admit = admission({
   tokens: [Redacted.make("first"), Redacted.make("second")],
   keys: [{ email: "a@example.com", key: Redacted.make("k1") }, { email: "b@example.com", key: Redacted.make("k2") }]
 })
@@ -12,7 +12,7 @@ const malformed = (code: number, header: string) => ({
   chain: [{ code, message: `Invalid format for ${header} header` }]
 })
 
-describe("authenticator", () => {
+describe("admission", () => {
   it.each([
     ["a token", { authorization: "Bearer first" }],
     ["another token, by a scheme in lower case", { authorization: "bearer second" }],
@@ -23,7 +23,7 @@ describe("authenticator", () => {
       "x-auth-key": "x"
     }]
   ])("lets %s in", (_, headers) => {
-    assert.isUndefined(denialOf(headers))
+    assert.isFalse(isDenial(admit(headers)))
   })
 
   it.each([
@@ -31,7 +31,7 @@ describe("authenticator", () => {
     ["an address alone", { "x-auth-email": "a@example.com" }],
     ["a key alone", { "x-auth-key": "k1" }]
   ])("misses a credential in %s", (_, headers) => {
-    assert.deepStrictEqual(denialOf(headers), { error: "missing_credential" })
+    assert.deepStrictEqual(admit(headers), { error: "missing_credential" })
   })
 
   it.each([
@@ -46,7 +46,7 @@ describe("authenticator", () => {
       "x-auth-key": "k1"
     }]
   ])("refuses %s", (_, headers) => {
-    assert.deepStrictEqual(denialOf(headers), { error: "authentication_error" })
+    assert.deepStrictEqual(admit(headers), { error: "authentication_error" })
   })
 
   it.each([
@@ -57,6 +57,21 @@ describe("authenticator", () => {
     ["no address", { "x-auth-email": "a", "x-auth-key": "k1" }, malformed(6102, "X-Auth-Email")],
     ["an empty key", { "x-auth-email": "a@example.com", "x-auth-key": "" }, malformed(6103, "X-Auth-Key")]
   ])("says that %s is malformed", (_, headers, denial) => {
-    assert.deepStrictEqual<unknown>(denialOf(headers), denial)
+    assert.deepStrictEqual<unknown>(admit(headers), denial)
+  })
+
+  it("names a credential by a short part of its hash, the same each time", () => {
+    const ids = [
+      { authorization: "Bearer first" },
+      { authorization: "Bearer second" },
+      { "x-auth-email": "a@example.com", "x-auth-key": "k1" },
+      { authorization: "bearer  first" }
+    ].map((headers) => {
+      const answer = admit(headers)
+      return isDenial(answer) ? assert.fail() : answer.tokenId
+    })
+    for (const id of ids) assert.match(id, /^[0-9a-f]{12}$/u)
+    assert.strictEqual(new Set(ids).size, 3)
+    assert.strictEqual(ids[0], ids[3])
   })
 })

@@ -1,0 +1,422 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ApiClock } from "@origin-regions/api-client/ApiClock"
+import {
+  AlreadyExists,
+  ApiError,
+  type ApiErrorReason,
+  BadCredential,
+  InvalidResponse,
+  NotFound,
+  RateLimited,
+  Rejected,
+  Unavailable,
+  Unreachable
+} from "@origin-regions/api-client/ApiError"
+import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
+import { apiErrors } from "@origin-regions/domain/ApiError"
+import { Mapping } from "@origin-regions/domain/Mapping"
+import type { Settlement } from "@origin-regions/domain/MappingOutcome"
+import { type Operation, requestTypes } from "@origin-regions/domain/Operation"
+import { readRequest } from "@origin-regions/domain/RequestReader"
+import { Clock, Context, Duration, Effect, Layer, Random } from "effect"
+import { TestClock } from "effect/testing"
+import { Attempt, type AttemptResult } from "./Attempt.ts"
+import { sourceRecord } from "./fixtures/ModelKafka.ts"
+import { PartitionProgress } from "./Progress.ts"
+import type { Task } from "./Task.ts"
+
+const mapping = Mapping.make({
+  zone_id: "zone" as Mapping["zone_id"],
+  origin_ip: "2001:db8::1" as Mapping["origin_ip"],
+  vendor: "aws",
+  region: "us-east-1",
+  modified_on: "2026-11-24T10:00:00Z"
+})
+
+/** What the API answers, call by call. */
+type Answers = Array<Mapping | ApiErrorReason>
+
+/** An API that gives these answers to whatever it is asked, and remembers what that was. */
+const makeAttempt = Effect.fnUntraced(function*(answers: Answers, requestDeadline: Duration.Input = "1 hour") {
+  const calls: Array<string> = []
+  const answer = (what: string) =>
+    Effect.suspend(() => {
+      calls.push(what)
+      const next = answers.shift()
+      if (next === undefined) return Effect.die(`one call too many: ${what}`)
+      return "_tag" in next ? Effect.fail(new ApiError({ reason: next })) : Effect.succeed(next)
+    })
+  const api = Layer.mock(OriginRegionsApi)({
+    create: ({ origin_ip, region, vendor, zone_id }) => answer(`create ${zone_id}/${origin_ip} ${vendor} ${region}`),
+    upsert: ({ origin_ip, region, vendor, zone_id }) => answer(`upsert ${zone_id}/${origin_ip} ${vendor} ${region}`),
+    delete: ({ origin_ip, zone_id }) => answer(`delete ${zone_id}/${origin_ip}`),
+    get: ({ origin_ip, zone_id }) => answer(`get ${zone_id}/${origin_ip}`),
+    clock: new ApiClock(yield* Clock.Clock)
+  })
+  const context = yield* Layer.build(
+    Attempt.layer({ requestDeadline: Duration.fromInputUnsafe(requestDeadline) }).pipe(Layer.provide(api))
+  )
+  return { make: Context.get(context, Attempt).make, calls }
+})
+
+const taskOf = (event: object): Task => {
+  const record = sourceRecord(0, 0, JSON.stringify(event))
+  const owner = {
+    partition: 0,
+    progress: new PartitionProgress({ offset: 0, metadata: "" }),
+    keptBytes: 0,
+    paused: false,
+    lost: false
+  }
+  return { owner, record, request: readRequest(record), attempts: 0, failures: 0, firstTriedAt: undefined }
+}
+
+const eventOf = (operation: Operation, data: object = {}, attributes: object = {}) => ({
+  specversion: "1.0",
+  id: "1",
+  source: "/test",
+  type: requestTypes[operation],
+  data: { zone_id: "zone", ip: "2001:DB8::1", vendor: "aws", region: "us-east-1", ...data },
+  ...attributes
+})
+
+const operations: ReadonlyArray<Operation> = ["create", "upsert", "delete"]
+
+const succeeded = (result: "created" | "upserted" | "deleted" | "unchanged", found: Mapping | null = mapping) => ({
+  _tag: "Settled" as const,
+  settlement: { _tag: "Succeeded" as const, result, mapping: found, recovered: false }
+})
+
+const rejected = (rest: Omit<Extract<Settlement, { _tag: "Rejected" }>, "_tag">) => ({
+  _tag: "Settled" as const,
+  settlement: { _tag: "Rejected" as const, ...rest }
+})
+
+const said = (name: keyof typeof apiErrors) => ({ code: apiErrors[name].code, message: apiErrors[name].message })
+
+/** `"waits"` stands for another attempt. `attempts` counts the calls that may have changed something. */
+interface Row {
+  readonly name: string
+  readonly answers: Answers
+  readonly expected: Readonly<Record<Operation, "waits" | AttemptResult>>
+  readonly attempts: number
+  readonly calls?: number
+}
+
+const forAll = <A>(expected: A): Readonly<Record<Operation, A>> => ({
+  create: expected,
+  upsert: expected,
+  delete: expected
+})
+
+const missing = new NotFound(said("not_found"))
+
+const rows: ReadonlyArray<Row> = [
+  {
+    name: "success",
+    answers: [mapping],
+    expected: { create: succeeded("created"), upsert: succeeded("upserted"), delete: succeeded("deleted") },
+    attempts: 1
+  },
+  {
+    name: "AlreadyExists, and the mapping is what was asked for",
+    answers: [new AlreadyExists(said("already_exists")), mapping],
+    expected: {
+      ...forAll(rejected({
+        ...said("already_exists"),
+        conflict: { existing: { vendor: "aws", region: "us-east-1", modified_on: mapping.modified_on }, matches: true }
+      })),
+      delete: rejected({
+        ...said("already_exists"),
+        conflict: { existing: { vendor: "aws", region: "us-east-1", modified_on: mapping.modified_on }, matches: false }
+      })
+    },
+    attempts: 1,
+    calls: 2
+  },
+  ...[{ vendor: "gcp" }, { region: "us-west-1" }].map((other): Row => ({
+    name: `AlreadyExists, and the mapping has ${Object.keys(other).join()} ${Object.values(other).join()}`,
+    answers: [new AlreadyExists(said("already_exists")), { ...mapping, ...other }],
+    expected: forAll(rejected({
+      ...said("already_exists"),
+      conflict: {
+        existing: { vendor: "aws", region: "us-east-1", ...other, modified_on: mapping.modified_on },
+        matches: false
+      }
+    })),
+    attempts: 1,
+    calls: 2
+  })),
+  {
+    name: "AlreadyExists, and the mapping has gone since",
+    answers: [new AlreadyExists(said("already_exists")), missing],
+    expected: forAll(rejected({ ...said("already_exists"), conflict: { existing: null, matches: false } })),
+    attempts: 1,
+    calls: 2
+  },
+  {
+    name: "AlreadyExists, and the mapping can't be read",
+    answers: [new AlreadyExists(said("already_exists")), new Unavailable({ status: 503, message: "busy" })],
+    expected: forAll("waits"),
+    attempts: 1,
+    calls: 2
+  },
+  {
+    name: "NotFound",
+    answers: [missing],
+    expected: { ...forAll(rejected(said("not_found"))), delete: succeeded("unchanged", null) },
+    attempts: 1
+  },
+  ...(["limit_reached", "unknown_zone", "unsupported_region", "not_in_plan"] as const).map((name): Row => ({
+    name: `Rejected (${name})`,
+    answers: [new Rejected({ ...said(name), status: apiErrors[name].status, name })],
+    expected: forAll(rejected(said(name))),
+    attempts: 1
+  })),
+  {
+    name: "Rejected, with a code that nobody knows and a page about it",
+    answers: [
+      new Rejected({
+        code: 1999,
+        message: "No.",
+        documentationUrl: "https://example.com/1999",
+        status: 400,
+        name: "rejected_by_api"
+      })
+    ],
+    expected: forAll(rejected({ code: 1999, message: "No.", documentationUrl: "https://example.com/1999" })),
+    attempts: 1
+  },
+  {
+    name: "BadCredential",
+    answers: [new BadCredential(said("authentication_error"))],
+    expected: forAll("waits"),
+    attempts: 0
+  },
+  { name: "RateLimited", answers: [new RateLimited({ message: "slow" })], expected: forAll("waits"), attempts: 0 },
+  ...[
+    { status: 503, attempts: 1 },
+    { status: 500, code: 1140, attempts: 1 },
+    { status: 408, attempts: 1 },
+    { status: 200, attempts: 1 },
+    { status: 409, attempts: 0 },
+    { status: 404, attempts: 0 }
+  ].map(({ attempts, ...answer }): Row => ({
+    name: `Unavailable (status ${answer.status})`,
+    answers: [new Unavailable({ ...answer, message: "no" })],
+    expected: forAll("waits"),
+    attempts
+  })),
+  {
+    name: "Unreachable, not sent",
+    answers: [new Unreachable({ cause: "ECONNREFUSED", sent: false })],
+    expected: forAll("waits"),
+    attempts: 0
+  },
+  {
+    name: "Unreachable, sent",
+    answers: [new Unreachable({ cause: "ECONNRESET", sent: true })],
+    expected: forAll("waits"),
+    attempts: 1
+  },
+  {
+    name: "InvalidResponse",
+    answers: [new InvalidResponse({ status: 200, problem: "no mapping" })],
+    expected: forAll("waits"),
+    attempts: 1
+  }
+]
+
+describe("An attempt", () => {
+  it.effect.each(
+    rows.flatMap((row) => operations.map((operation) => ({ ...row, operation, title: `${operation}: ${row.name}` })))
+  )("$title", ({ answers, attempts, calls, expected, operation }) =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([...answers])
+      const task = taskOf(eventOf(operation))
+      const result = yield* attempt.make(task)
+      if (expected[operation] === "waits") {
+        assert.strictEqual(result._tag, "Waiting")
+        assert.deepInclude(task, { attempts, failures: 1 })
+      } else {
+        assert.deepStrictEqual(result, expected[operation])
+        assert.deepInclude(task, { attempts, failures: 0 })
+      }
+      const what = operation === "delete" ? "" : " aws us-east-1"
+      assert.strictEqual(attempt.calls[0], `${operation} zone/2001:db8::1${what}`)
+      assert.deepStrictEqual(attempt.calls.slice(1), calls === 2 ? ["get zone/2001:db8::1"] : [])
+    }))
+
+  it.effect("counts the calls of a request, and not those that changed nothing for sure", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([
+        new Unreachable({ cause: "ECONNREFUSED", sent: false }),
+        new Unavailable({ status: 502, message: "bad gateway" }),
+        new RateLimited({ message: "slow" }),
+        new AlreadyExists(said("already_exists")),
+        new Unavailable({ status: 503, message: "busy" }),
+        mapping
+      ])
+      const task = taskOf(eventOf("create"))
+      for (const [attempts, failures] of [[0, 1], [1, 2], [1, 3], [2, 4]] as const) {
+        assert.strictEqual((yield* attempt.make(task))._tag, "Waiting")
+        assert.deepInclude(task, { attempts, failures })
+      }
+      assert.deepStrictEqual(yield* attempt.make(task), succeeded("created"))
+      assert.deepInclude(task, { attempts: 3, failures: 4 })
+    }))
+})
+
+describe("What is decided without a call", () => {
+  const expired = "2020-01-01T00:00:00Z"
+  const future = "2100-01-01T00:00:00Z"
+  const nothing = { ip: 7, vendor: "nobody", region: 7 }
+
+  it.effect.each<
+    { readonly name: string; readonly event: object; readonly tag: Settlement["_tag"]; readonly code?: number }
+  >([
+    {
+      name: "malformed",
+      event: eventOf("create", { ...nothing, zone_id: "" }, { expirytime: expired }),
+      tag: "Malformed"
+    },
+    {
+      name: "malformed by its type",
+      event: eventOf("create", {}, { type: "x", expirytime: expired }),
+      tag: "Malformed"
+    },
+    { name: "expired", event: eventOf("create", nothing, { expirytime: expired }), tag: "Failed" },
+    {
+      name: "expired, though it could be applied",
+      event: eventOf("delete", {}, { expirytime: expired }),
+      tag: "Failed"
+    },
+    { name: "1146", event: eventOf("create", nothing, { expirytime: future }), tag: "Rejected", code: 1146 },
+    { name: "1146 of a delete", event: eventOf("delete", nothing), tag: "Rejected", code: 1146 },
+    { name: "1157", event: eventOf("create", { ...nothing, ip: "192.0.2.1" }), tag: "Rejected", code: 1157 },
+    { name: "1157 by its region", event: eventOf("upsert", { region: null }), tag: "Rejected", code: 1157 }
+  ])("$name, in this order", ({ code, event, tag }) =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(Date.UTC(2026, 10, 24))
+      const attempt = yield* makeAttempt([])
+      const task = taskOf(event)
+      const result = yield* attempt.make(task)
+      if (result._tag === "Waiting") return assert.fail("it waits")
+      assert.strictEqual(result.settlement._tag, tag)
+      if (result.settlement._tag === "Rejected") assert.strictEqual(result.settlement.code, code)
+      if (result.settlement._tag === "Failed") {
+        assert.deepStrictEqual(result.settlement, {
+          _tag: "Failed",
+          name: "expired",
+          message: "The request expired at 2020-01-01T00:00:00.000Z."
+        })
+      }
+      assert.deepStrictEqual([attempt.calls, task.attempts], [[], 0])
+    }))
+
+  it.effect("is expired at the moment of its expiry time, and not before", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([mapping])
+      const task = taskOf(eventOf("create", {}, { expirytime: "1970-01-01T00:00:10Z" }))
+      yield* TestClock.setTime(10_000)
+      assert.deepInclude(yield* attempt.make(task), { _tag: "Settled" })
+      assert.isEmpty(attempt.calls)
+      yield* TestClock.setTime(9999)
+      assert.deepStrictEqual(yield* attempt.make(task), succeeded("created"))
+    }))
+
+  it.effect("is checked before every attempt", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([new Unavailable({ status: 503, message: "busy" })])
+      const task = taskOf(eventOf("create", {}, { expirytime: "1970-01-01T00:00:10Z" }))
+      assert.strictEqual((yield* attempt.make(task))._tag, "Waiting")
+      yield* TestClock.adjust("10 seconds")
+      assert.deepInclude(yield* attempt.make(task), {
+        settlement: { _tag: "Failed", name: "expired", message: "The request expired at 1970-01-01T00:00:10.000Z." }
+      })
+      assert.strictEqual(task.attempts, 1)
+    }))
+})
+
+describe("Waiting", () => {
+  const busy = new Unavailable({ status: 503, code: 1140, message: "busy" })
+
+  it.effect("grows with each failure, up to 30 seconds, and is jittered", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt(Array.from({ length: 12 }, () => busy))
+      const task = taskOf(eventOf("upsert"))
+      const delays: Array<number> = []
+      for (let failure = 0; failure < 12; failure++) {
+        const result = yield* attempt.make(task)
+        if (result._tag === "Settled") return assert.fail("it was settled")
+        delays.push(Duration.toMillis(result.delay))
+      }
+      delays.forEach((delay, failure) => assert.isAtMost(delay, Math.min(200 * 2 ** failure, 30_000)))
+      assert.isAbove(Math.max(...delays), 3000)
+      assert.strictEqual(new Set(delays).size, 12)
+    }).pipe(Random.withSeed("seed")))
+
+  it.effect("takes at least as long as the API asks for", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([new RateLimited({ message: "slow", retryAfter: Duration.seconds(42) })])
+      const result = yield* attempt.make(taskOf(eventOf("upsert")))
+      if (result._tag === "Settled") return assert.fail("it was settled")
+      assert.isTrue(Duration.isGreaterThanOrEqualTo(result.delay, Duration.seconds(42)))
+      assert.strictEqual(result.error.reason._tag, "RateLimited")
+    }))
+
+  it.effect("ends in giving up once the deadline has passed since the first attempt", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([busy, busy, busy], "1 hour")
+      yield* TestClock.setTime(Date.UTC(2026, 10, 24))
+      const task = taskOf(eventOf("create"))
+      assert.strictEqual((yield* attempt.make(task))._tag, "Waiting")
+      yield* TestClock.adjust("3599 seconds")
+      assert.strictEqual((yield* attempt.make(task))._tag, "Waiting")
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* attempt.make(task), {
+        _tag: "Settled",
+        settlement: {
+          _tag: "Failed",
+          name: "gave_up",
+          message: "Given up after 1h: busy (code 1140)",
+          lastStatus: 503,
+          lastCode: 1140
+        }
+      })
+      assert.strictEqual(task.attempts, 3)
+    }))
+
+  it.effect.each<{ readonly reason: ApiErrorReason; readonly last: object }>([
+    { reason: new Unreachable({ cause: "ECONNREFUSED", sent: false }), last: {} },
+    { reason: new Unavailable({ status: 502, message: "bad gateway" }), last: { lastStatus: 502 } },
+    { reason: new RateLimited({ message: "slow", code: 971 }), last: { lastCode: 971 } },
+    { reason: new RateLimited({ message: "slow" }), last: {} },
+    { reason: new InvalidResponse({ status: 201, problem: "no mapping" }), last: { lastStatus: 201 } }
+  ])("gives up with what was last known of $reason._tag", ({ last, reason }) =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([reason, reason], "1 second")
+      const task = taskOf(eventOf("create"))
+      yield* attempt.make(task)
+      yield* TestClock.adjust("1 second")
+      const message = `Given up after 1s: ${new ApiError({ reason }).message}`
+      assert.deepStrictEqual(yield* attempt.make(task), {
+        _tag: "Settled",
+        settlement: { _tag: "Failed", name: "gave_up", message, ...last }
+      })
+    }))
+
+  it.effect("does not end while the credential is bad: no request is given up for that", () =>
+    Effect.gen(function*() {
+      const bad = new BadCredential(said("authentication_error"))
+      const attempt = yield* makeAttempt([bad, bad, mapping], "1 second")
+      const task = taskOf(eventOf("create"))
+      for (let time = 0; time < 2; time++) {
+        const result = yield* attempt.make(task)
+        if (result._tag === "Settled") return assert.fail("it was settled")
+        assert.deepStrictEqual(result.delay, Duration.seconds(10))
+        yield* TestClock.adjust("30 days")
+      }
+      assert.deepStrictEqual(yield* attempt.make(task), succeeded("created"))
+    }))
+})

@@ -1,0 +1,160 @@
+import { assert, describe, it } from "@effect/vitest"
+import { topicNames } from "@origin-regions/domain/TopicNames"
+import { Duration, Redacted, Result, Runtime } from "effect"
+import { readSettings, SettingsError } from "./Settings.ts"
+
+const needed = { KAFKA_BROKERS: "127.0.0.1:9092", CLOUDFLARE_API_TOKEN: "a-secret-of-ours-0123456789" }
+
+const settingsOf = (environment: Readonly<Record<string, string>>) =>
+  Result.getOrThrow(readSettings({ ...needed, ...environment }))
+
+const problemsOf = (environment: Readonly<Record<string, string>>) => {
+  const settings = readSettings(environment)
+  return Result.isFailure(settings) ? settings.failure : []
+}
+
+/** The settings that are wrong, with those that are needed. */
+const wrong = (environment: Readonly<Record<string, string>>) =>
+  problemsOf({ ...needed, ...environment }).map(({ setting }) => setting)
+
+describe("The consumer's settings", () => {
+  it("are few that must be set", () => {
+    const { api, kafka, ...own } = settingsOf({})
+    assert.deepStrictEqual(kafka, { brokers: ["127.0.0.1:9092"], tls: undefined, sasl: undefined })
+    assert.deepStrictEqual([api.baseUrl.href, api.connections], ["https://api.cloudflare.com/client/v4", 64])
+    assert.deepStrictEqual(own, {
+      groupId: "origin-regions",
+      requestsTopic: topicNames.requests,
+      outcomesTopic: topicNames.outcomes,
+      deadLettersTopic: topicNames.deadLetters,
+      concurrency: 64,
+      requestDeadline: Duration.hours(24),
+      sessionTimeout: Duration.seconds(45),
+      rebalanceTimeout: Duration.seconds(60),
+      drainTimeout: Duration.seconds(30),
+      httpHost: "127.0.0.1",
+      httpPort: 8788,
+      logFormat: "json",
+      logLevel: "Info"
+    })
+  })
+
+  it("can all be set", () => {
+    const { api, kafka, ...own } = settingsOf({
+      KAFKA_BROKERS: "a:1,b:2",
+      KAFKA_GROUP_ID: "us",
+      REQUESTS_TOPIC: "in",
+      OUTCOMES_TOPIC: "out",
+      DEAD_LETTERS_TOPIC: "dead",
+      CONCURRENCY: "7",
+      REQUEST_DEADLINE: "2 minutes",
+      KAFKA_SESSION_TIMEOUT: "11 seconds",
+      KAFKA_REBALANCE_TIMEOUT: "30 seconds",
+      DRAIN_TIMEOUT: "20 seconds",
+      API_TIMEOUT: "5 seconds",
+      HTTP_HOST: "::1",
+      HTTP_PORT: "0",
+      LOG_FORMAT: "logfmt",
+      LOG_LEVEL: "Debug"
+    })
+    assert.deepStrictEqual(kafka.brokers, ["a:1", "b:2"])
+    assert.deepStrictEqual([api.timeout, api.connections], [Duration.seconds(5), 7])
+    assert.deepStrictEqual(own, {
+      groupId: "us",
+      requestsTopic: "in",
+      outcomesTopic: "out",
+      deadLettersTopic: "dead",
+      concurrency: 7,
+      requestDeadline: Duration.minutes(2),
+      sessionTimeout: Duration.seconds(11),
+      rebalanceTimeout: Duration.seconds(30),
+      drainTimeout: Duration.seconds(20),
+      httpHost: "::1",
+      httpPort: 0,
+      logFormat: "logfmt",
+      logLevel: "Debug"
+    })
+  })
+
+  it("are all looked at before any problem is reported, those of Kafka and of the API too", () => {
+    const problems = problemsOf({
+      KAFKA_BROKERS: "nowhere",
+      KAFKA_TLS: "perhaps",
+      CLOUDFLARE_BASE_URL: "ftp://example.com",
+      KAFKA_GROUP_ID: "two words",
+      REQUESTS_TOPIC: "a/b",
+      OUTCOMES_TOPIC: "ü",
+      DEAD_LETTERS_TOPIC: " x y ",
+      CONCURRENCY: "0",
+      REQUEST_DEADLINE: "soon",
+      KAFKA_SESSION_TIMEOUT: "-1 second",
+      KAFKA_REBALANCE_TIMEOUT: "1",
+      DRAIN_TIMEOUT: "Infinity",
+      HTTP_HOST: "here and there",
+      HTTP_PORT: "65536",
+      LOG_FORMAT: "loud",
+      LOG_LEVEL: "verbose"
+    })
+    assert.deepStrictEqual(problems.map(({ setting }) => setting).toSorted(), [
+      "CLOUDFLARE_API_TOKEN",
+      "CLOUDFLARE_BASE_URL",
+      "CONCURRENCY",
+      "DEAD_LETTERS_TOPIC",
+      "DRAIN_TIMEOUT",
+      "HTTP_HOST",
+      "HTTP_PORT",
+      "KAFKA_BROKERS",
+      "KAFKA_GROUP_ID",
+      "KAFKA_REBALANCE_TIMEOUT",
+      "KAFKA_SESSION_TIMEOUT",
+      "KAFKA_TLS",
+      "LOG_FORMAT",
+      "LOG_LEVEL",
+      "OUTCOMES_TOPIC",
+      "REQUESTS_TOPIC",
+      "REQUEST_DEADLINE"
+    ])
+    const error = new SettingsError({ problems })
+    assert.strictEqual(error[Runtime.errorExitCode], 2)
+    assert.match(error.message, /^17 settings are wrong:\n(  [A-Z_]+ is .+: expected .+\n?){17}$/)
+  })
+
+  it.each([
+    { environment: { DRAIN_TIMEOUT: "60 seconds" }, settings: ["DRAIN_TIMEOUT"] },
+    { environment: { DRAIN_TIMEOUT: "59 seconds" }, settings: [] },
+    { environment: { KAFKA_REBALANCE_TIMEOUT: "30 seconds" }, settings: ["DRAIN_TIMEOUT"] },
+    { environment: { API_TIMEOUT: "30 seconds" }, settings: ["API_TIMEOUT"] },
+    { environment: { API_TIMEOUT: "29 seconds" }, settings: [] },
+    { environment: { DRAIN_TIMEOUT: "10 seconds" }, settings: ["API_TIMEOUT"] },
+    { environment: { KAFKA_SESSION_TIMEOUT: "9 seconds" }, settings: ["KAFKA_SESSION_TIMEOUT"] },
+    { environment: { KAFKA_SESSION_TIMEOUT: "10 seconds" }, settings: [] },
+    { environment: { OUTCOMES_TOPIC: topicNames.requests }, settings: ["REQUESTS_TOPIC"] },
+    { environment: { DEAD_LETTERS_TOPIC: topicNames.requests }, settings: ["REQUESTS_TOPIC"] },
+    { environment: { DEAD_LETTERS_TOPIC: topicNames.outcomes }, settings: [] },
+    { environment: { REQUESTS_TOPIC: ".." }, settings: ["REQUESTS_TOPIC"] }
+  ])("are checked against each other: $environment", ({ environment, settings }) => {
+    assert.deepStrictEqual(wrong(environment), settings)
+  })
+
+  it("say each problem once, and do not check against a setting that is wrong itself", () => {
+    assert.deepStrictEqual(wrong({ DRAIN_TIMEOUT: "later" }), ["DRAIN_TIMEOUT"])
+    assert.deepStrictEqual(wrong({ API_TIMEOUT: "later" }), ["API_TIMEOUT"])
+    assert.deepStrictEqual(wrong({ KAFKA_REBALANCE_TIMEOUT: "later" }), ["KAFKA_REBALANCE_TIMEOUT"])
+    assert.deepStrictEqual(wrong({ KAFKA_SESSION_TIMEOUT: "later" }), ["KAFKA_SESSION_TIMEOUT"])
+  })
+
+  it("never show a secret", () => {
+    const secrets = {
+      CLOUDFLARE_API_TOKEN: "s3cret-token with a space",
+      KAFKA_SASL_MECHANISM: "PLAIN",
+      KAFKA_SASL_USERNAME: "user",
+      KAFKA_SASL_PASSWORD: "s3cret-password"
+    }
+    const { message } = new SettingsError({ problems: problemsOf({ ...needed, ...secrets, CONCURRENCY: "many" }) })
+    assert.include(message, "CLOUDFLARE_API_TOKEN")
+    assert.notInclude(message, "s3cret")
+    const settings = settingsOf({ ...secrets, CLOUDFLARE_API_TOKEN: "s3cret-token" })
+    assert.notInclude(JSON.stringify(settings), "s3cret")
+    assert.strictEqual(Redacted.value(settings.kafka.sasl?.password ?? Redacted.make("")), "s3cret-password")
+  })
+})

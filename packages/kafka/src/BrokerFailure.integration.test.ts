@@ -1,0 +1,79 @@
+import { assert, layer } from "@effect/vitest"
+import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
+import { Duration, Effect, Fiber, Layer, Schedule } from "effect"
+import {
+  layerKafka,
+  newTopic,
+  ofText,
+  readAll,
+  sendRecords,
+  settingsFor,
+  until
+} from "./internal/fixtures/TestKafka.ts"
+import { joinGroup } from "./internal/fixtures/TestMember.ts"
+import { KafkaAdmin } from "./KafkaAdmin.ts"
+
+const OwnKafka = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layerKafka(settingsFor(...brokers)))).pipe(
+  Layer.provideMerge(KafkaBroker.layerJvm())
+)
+
+const KEYS = ["a", "b", "c", "d"]
+
+/** Values of each key in the order in which they first came. */
+const firstOccurrences = (values: ReadonlyArray<string | null>) => {
+  const byKey = new Map(KEYS.map((key) => [key, new Set<number>()]))
+  for (const value of values) {
+    const [key = "", number] = (value ?? "").split(":")
+    byKey.get(key)?.add(Number(number))
+  }
+  return [...byKey.values()].map((numbers) => [...numbers])
+}
+
+layer(OwnKafka, { excludeTestServices: true, timeout: "2 minutes" })(
+  "A broker that is killed and started again",
+  (it) => {
+    it.effect("costs no record that was acknowledged, no order of a key, and no membership", () =>
+      Effect.gen(function*() {
+        const broker = yield* KafkaBroker
+        const admin = yield* KafkaAdmin
+        const topic = yield* newTopic(2)
+        const member = yield* joinGroup({ topic, sessionTimeout: Duration.seconds(20) })
+        yield* until(() => member.assignments.length === 1)
+
+        let sent = 0
+        let goal = Infinity
+        const round = Effect.suspend(() => sendRecords(topic, KEYS.map((key) => ({ key, value: `${key}:${sent}` }))))
+          .pipe(
+            Effect.retry({
+              schedule: Schedule.spaced("100 millis"),
+              while: ({ reason }) => reason._tag === "Unreachable"
+            }),
+            Effect.tap(Effect.sync(() => {
+              sent += 1
+            }))
+          )
+        const writing = yield* Effect.forkScoped(Effect.repeat(round, { while: () => sent < goal }))
+        for (const failure of [1, 2]) {
+          yield* until(() => sent >= failure * 200)
+          yield* broker.kill
+          yield* broker.start
+        }
+        goal = sent + 200
+        yield* Fiber.join(writing)
+
+        const all = Array.from({ length: sent }, (_, index) => index)
+        const expected = KEYS.map(() => all)
+        const ends = yield* admin.endOffsets(topic)
+        const records = yield* readAll(topic, [...ends.values()].reduce((sum, offset) => sum + offset, 0))
+        assert.deepStrictEqual(firstOccurrences(records.map(({ value }) => ofText(value))), expected)
+        yield* until(() => [...ends].every(([partition, end]) => member.position(partition) === end))
+        assert.deepStrictEqual(firstOccurrences(member.values), expected)
+        assert.strictEqual(member.assignments.length, 1)
+        yield* member.commitAll("after")
+        assert.deepStrictEqual(
+          new Set([...(yield* admin.committedOffsets(member.groupId, topic)).values()].map(({ metadata }) => metadata)),
+          new Set(["after"])
+        )
+      }))
+  }
+)
