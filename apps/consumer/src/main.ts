@@ -5,7 +5,6 @@ import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaConsumer } from "@origin-regions/kafka/KafkaConsumer"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { Cause, Console, Effect, Exit, Layer, Logger, References, Result, Runtime } from "effect"
-import { FetchHttpClient } from "effect/http"
 import { Attempt } from "./Attempt.ts"
 import { layerAtLeastOnce } from "./Delivery/AtLeastOnce.ts"
 import { GroupMember } from "./GroupMember.ts"
@@ -25,14 +24,13 @@ const application = (settings: Settings) => {
   )
   const api = OriginRegionsApi.layerNoDeps.pipe(Layer.provide(Layer.succeed(ApiSettings, settings.api)))
   const pipeline = Pipeline.layer(settings).pipe(
-    Layer.provide([Attempt.layer(settings).pipe(Layer.provide(api)), layerAtLeastOnce(settings)])
+    Layer.provide([Attempt.layer(settings), layerAtLeastOnce(settings)])
   )
   return HttpServer.layer({ host: settings.httpHost, port: settings.httpPort, sessionTimeout: settings.sessionTimeout })
     .pipe(
       Layer.provideMerge(GroupMember.layer(settings)),
       Layer.provide(pipeline),
-      Layer.provide(kafka),
-      Layer.provide(FetchHttpClient.layer)
+      Layer.provide([kafka, api])
     )
 }
 
