@@ -60,7 +60,11 @@ const make = Effect.fnUntraced(function*(options: GroupMemberOptions) {
 
   const join = Effect.gen(function*() {
     phase = "waiting for Kafka and its topics"
-    yield* waitForTopics([options.requestsTopic, options.outcomesTopic, options.deadLettersTopic])
+    yield* waitForTopics({
+      REQUESTS_TOPIC: options.requestsTopic,
+      OUTCOMES_TOPIC: options.outcomesTopic,
+      DEAD_LETTERS_TOPIC: options.deadLettersTopic
+    })
     phase = `waiting for the API at ${options.api.baseUrl.href}`
     yield* waitForApi(options.api.baseUrl)
     phase = `joining the group ${options.groupId}`

@@ -21,9 +21,11 @@ export class CannotListen extends Schema.TaggedError<CannotListen>()("CannotList
   detail: Schema.String
 }) {
   override get message(): string {
-    return `Can't listen on port ${this.port} of ${this.host} (${this.detail}): set HTTP_PORT to a free one, or 0 for any.`
+    return `Can't listen on port ${this.port} of ${this.host} (${this.detail}): set HTTP_PORT to a free port, or 0 for any, and HTTP_HOST to an address of this machine.`
   }
 }
+
+const detailOf = (cause: unknown) => cause instanceof Error ? cause.message : String(cause)
 
 const health = (healthy: boolean, body: object) =>
   HttpServerResponse.json(body, { status: healthy ? 200 : 503 }).pipe(Effect.orDie)
@@ -76,12 +78,24 @@ const announce = Layer.effectDiscard(Effect.gen(function*() {
   yield* Effect.logInfo("Listening", { address: HttpServer.formatAddress(address) })
 }))
 
+/** A Node server whose end waits for nobody: one silent connection would hold up the stop of the whole consumer. */
+const listener = () => {
+  const server = createServer()
+  const close = server.close.bind(server)
+  server.close = (closed) => {
+    close(closed)
+    server.closeAllConnections()
+    return server
+  }
+  return server
+}
+
 export const layer = (options: HttpServerOptions) =>
   Layer.merge(HttpRouter.serve(routes(options), { disableLogger: true, disableListenLog: true }), announce).pipe(
-    Layer.provide(NodeHttpServer.layer(createServer, { host: options.host, port: options.port })),
+    Layer.provide(NodeHttpServer.layer(listener, { host: options.host, port: options.port })),
     Layer.catchTag(
       "ServeError",
       (error) =>
-        Layer.effectDiscard(new CannotListen({ host: options.host, port: options.port, detail: String(error.cause) }))
+        Layer.effectDiscard(new CannotListen({ host: options.host, port: options.port, detail: detailOf(error.cause) }))
     )
   )

@@ -14,16 +14,25 @@ const untilItWorks = <A, E extends { readonly message: string }, R>(
     Effect.orDie
   )
 
-/** Waits until the topics exist, so that a missing one is said at the start and not with the first outcome. */
-export const waitForTopics = Effect.fnUntraced(function*(topics: ReadonlyArray<string>) {
+/** Waits until the topics exist, so that a missing one is said at the start and not with the first outcome. By the settings that name them. */
+export const waitForTopics = Effect.fnUntraced(function*(topics: Readonly<Record<string, string>>) {
   const admin = yield* KafkaAdmin
-  yield* Effect.forEach(topics, (topic) => untilItWorks(admin.partitionCount(topic)), { discard: true })
+  yield* Effect.forEach(Object.entries(topics), ([setting, topic]) =>
+    untilItWorks(
+      Effect.mapError(admin.partitionCount(topic), ({ message, reason }) => ({
+        message: reason._tag === "UnknownTopic"
+          ? `The topic ${topic} does not exist: create it, or set ${setting} to one that does`
+          : message
+      }))
+    ), { discard: true })
 })
 
-/** Waits until something answers at the API's address, which also tells its time. Whether the credential works shows with the first request. */
+/** Waits until something answers at the API's address. Any answer will do: whether the credential works shows with the first request. */
 export const waitForApi = Effect.fnUntraced(function*(baseUrl: URL) {
   const { probe } = yield* OriginRegionsApi
   yield* untilItWorks(
-    Effect.mapError(probe, (error) => ({ message: `Could not reach the API at ${baseUrl.href}: ${error.message}` }))
+    Effect.mapError(probe, ({ message, reason }) => ({
+      message: `Could not reach the API at ${baseUrl.href}: ${reason._tag === "Unreachable" ? reason.cause : message}`
+    }))
   )
 })

@@ -1,0 +1,114 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { createRequire } from "node:module"
+import { completeSends } from "./CompleteSends.ts"
+import { kafkaError } from "./KafkaErrors.ts"
+
+const require = createRequire(import.meta.url)
+
+interface Message {
+  readonly value: string
+}
+
+interface TopicData {
+  readonly topic: string
+  readonly partitions: ReadonlyArray<{ readonly partition: number; readonly messages: ReadonlyArray<Message> }>
+}
+
+/**
+ * Two brokers and a topic, as far as a send has to do with them; brokers whose leadership moves at just this moment can't be had otherwise. The
+ * first request to broker 2 fails, and `afterFailure` says who leads, and how many partitions there are, from then on.
+ */
+const cluster = (afterFailure: { readonly leaders: ReadonlyArray<number> }) => {
+  const written: Array<string> = []
+  let leaders: ReadonlyArray<number> = [1, 2]
+  const failure = Object.assign(new Error("moved"), { type: "NOT_LEADER_FOR_PARTITION", retriable: true })
+  const brokers = [1, 2].map((nodeId) => ({
+    nodeId,
+    produce: async ({ topicData }: { readonly topicData: ReadonlyArray<TopicData> }) => {
+      if (nodeId === 2 && leaders !== afterFailure.leaders) {
+        leaders = afterFailure.leaders
+        throw failure
+      }
+      written.push(
+        ...topicData.flatMap(({ partitions }) => partitions.flatMap(({ messages }) => messages.map((m) => m.value)))
+      )
+      return {
+        topics: topicData.map(({ partitions, topic }) => ({
+          topicName: topic,
+          partitions: partitions.map(({ partition }) => ({ partition, errorCode: 0, offset: "0" }))
+        }))
+      }
+    }
+  }))
+  return {
+    written,
+    isConnected: () => true,
+    addMultipleTargetTopics: async () => {},
+    refreshMetadata: async () => {},
+    refreshMetadataIfNecessary: async () => {},
+    findTopicPartitionMetadata: () => leaders.map((leader, partitionId) => ({ partitionId, leader })),
+    findLeaderForPartitions: (_topic: string, partitions: ReadonlyArray<string>) =>
+      Object.groupBy(partitions.map(Number), (partition) => leaders[partition] ?? 0),
+    findBroker: async ({ nodeId }: { readonly nodeId: string }) => brokers[Number(nodeId) - 1]
+  }
+}
+
+const send = (
+  factory: ReturnType<typeof completeSends>,
+  to: ReturnType<typeof cluster>,
+  values: ReadonlyArray<string>
+) => {
+  const retrier = (require("kafkajs/src/retry") as (options: object) => unknown)({ initialRetryTime: 1, retries: 5 })
+  const options = {
+    cluster: to,
+    retrier,
+    logger: { debug: () => {}, error: () => {} },
+    eosManager: {
+      acquireBrokerLock: async () => {},
+      releaseBrokerLock: async () => {},
+      isTransactional: () => false,
+      getProducerId: () => -1,
+      getProducerEpoch: () => 0,
+      getSequence: () => 0,
+      updateSequence: () => {}
+    },
+    partitioner: ({ message, partitionMetadata }: { message: object; partitionMetadata?: ReadonlyArray<unknown> }) =>
+      Number((message as Message).value) % (partitionMetadata?.length ?? 1)
+  }
+  const topicMessages = [{ topic: "t", messages: values.map((value) => ({ value })) }]
+  return Effect.tryPromise({
+    try: () => factory<object>(options)({ acks: -1, topicMessages }),
+    catch: (error) => kafkaError("write", error)
+  })
+}
+
+const own = require("kafkajs/src/producer/sendMessages") as ReturnType<typeof completeSends>
+const complete = completeSends(require)
+
+describe("completeSends", () => {
+  it.live("sends again what a broker has refused", () =>
+    Effect.gen(function*() {
+      const steady = cluster({ leaders: [1, 2] })
+      yield* send(complete, steady, ["0", "1", "2", "3"])
+      assert.sameMembers(steady.written, ["0", "1", "2", "3"])
+    }))
+
+  it.live("fails where a partition went unsent, as its leader moved to a broker that had answered", () =>
+    Effect.gen(function*() {
+      const alone = cluster({ leaders: [1, 1] })
+      yield* send(own, alone, ["0", "1"])
+      assert.deepStrictEqual(alone.written, ["0"], "kafkajs by itself loses a record and succeeds")
+      const error = yield* Effect.flip(send(complete, cluster({ leaders: [1, 1] }), ["0", "1"]))
+      assert.strictEqual(error.reason._tag, "Unreachable")
+    }))
+
+  it.live("fails where records changed their partitions on the way, as there are more of these", () =>
+    Effect.gen(function*() {
+      const alone = cluster({ leaders: [1, 2, 1] })
+      yield* send(own, alone, ["0", "1", "3", "5"])
+      assert.notInclude(alone.written, "3", "kafkajs by itself loses a record and succeeds")
+      const error = yield* Effect.flip(send(complete, cluster({ leaders: [1, 2, 1] }), ["0", "1", "3", "5"]))
+      assert.strictEqual(error.reason._tag, "Unreachable")
+    }))
+})
