@@ -1,0 +1,75 @@
+import { Api } from "@origin-regions/testkit/Api"
+import type { ChildProcessError } from "@origin-regions/testkit/ChildProcess"
+import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
+import type { KafkaBrokerError } from "@origin-regions/testkit/KafkaBrokerError"
+import { type Duration, Effect, Random } from "effect"
+import type { Laboratory } from "./Laboratory.ts"
+
+/** Sleeps for a random time, in milliseconds. */
+const within = (minimum: number, maximum: number) =>
+  Effect.flatMap(Random.nextIntBetween(minimum, maximum), (millis) => Effect.sleep(millis))
+
+const anyPlace = ({ size }: Laboratory) => Random.nextIntBetween(0, size, { halfOpen: true })
+
+type Fault = (
+  laboratory: Laboratory,
+  session: Duration.Duration
+) => Effect.Effect<void, KafkaBrokerError | ChildProcessError, Api | KafkaBroker>
+
+/** Signals the broker's process, where it is one of this machine. */
+const signalBroker = (signal: NodeJS.Signals) =>
+  KafkaBroker.use(({ instance }) =>
+    Effect.map(instance, (id) => {
+      if (id !== undefined && /^\d+$/.test(id)) process.kill(Number(id), signal)
+    })
+  )
+
+/** Everything that happens to the system under load. Each fault is over when its Effect is: what it took away is back. */
+export const faults: Readonly<Record<string, Fault>> = {
+  "consumer killed": Effect.fnUntraced(function*(laboratory) {
+    const place = yield* anyPlace(laboratory)
+    yield* laboratory.kill(place)
+    yield* within(0, 2_000)
+    yield* laboratory.start(place)
+  }),
+  "consumer restarted": Effect.fnUntraced(function*(laboratory) {
+    const place = yield* anyPlace(laboratory)
+    yield* laboratory.terminate(place)
+    yield* laboratory.start(place)
+  }),
+  "consumer stopped for a while": Effect.fnUntraced(function*(laboratory) {
+    const place = yield* anyPlace(laboratory)
+    yield* laboratory.terminate(place)
+    yield* within(2_000, 6_000)
+    yield* laboratory.start(place)
+  }),
+  "consumer frozen": Effect.fnUntraced(function*(laboratory) {
+    const place = yield* anyPlace(laboratory)
+    yield* laboratory.pause(place)
+    // Beyond the session every other time: then somebody else has its partitions when it wakes.
+    yield* within(1_000, 16_000)
+    yield* laboratory.resume(place)
+  }),
+  "all consumers killed": Effect.fnUntraced(function*(laboratory) {
+    const places = Array.from({ length: laboratory.size }, (_, place) => place)
+    yield* Effect.forEach(places, laboratory.kill, { concurrency: "unbounded", discard: true })
+    yield* Effect.forEach(places, laboratory.start, { discard: true })
+  }),
+  "broker killed": Effect.fnUntraced(function*() {
+    const broker = yield* KafkaBroker
+    yield* broker.kill
+    yield* within(0, 3_000)
+    yield* broker.start
+  }),
+  "broker frozen": Effect.fnUntraced(function*() {
+    yield* signalBroker("SIGSTOP")
+    yield* within(1_000, 8_000)
+    yield* signalBroker("SIGCONT")
+  }),
+  "API killed": Effect.fnUntraced(function*() {
+    const api = yield* Api
+    yield* api.kill
+    yield* within(0, 3_000)
+    yield* api.start
+  })
+}
