@@ -39,6 +39,7 @@ type Answers = Array<Mapping | ApiErrorReason>
 /** An API that gives these answers to whatever it is asked, and remembers what that was. */
 const makeAttempt = Effect.fnUntraced(function*(answers: Answers, requestDeadline: Duration.Input = "1 hour") {
   const calls: Array<string> = []
+  const clock = new ApiClock(yield* Clock.Clock)
   const answer = (what: string) =>
     Effect.suspend(() => {
       calls.push(what)
@@ -51,24 +52,38 @@ const makeAttempt = Effect.fnUntraced(function*(answers: Answers, requestDeadlin
     upsert: ({ origin_ip, region, vendor, zone_id }) => answer(`upsert ${zone_id}/${origin_ip} ${vendor} ${region}`),
     delete: ({ origin_ip, zone_id }) => answer(`delete ${zone_id}/${origin_ip}`),
     get: ({ origin_ip, zone_id }) => answer(`get ${zone_id}/${origin_ip}`),
-    clock: new ApiClock(yield* Clock.Clock)
+    clock
   })
   const context = yield* Layer.build(
     Attempt.layer({ requestDeadline: Duration.fromInputUnsafe(requestDeadline) }).pipe(Layer.provide(api))
   )
-  return { make: Context.get(context, Attempt).make, calls }
+  return { make: Context.get(context, Attempt).make, calls, clock }
 })
 
-const taskOf = (event: object): Task => {
+/** A request that has not been sent before, or may have been from a time on. */
+const taskOf = (event: object, attemptedSince?: number): Task => {
   const record = sourceRecord(0, 0, JSON.stringify(event))
   const owner = {
     partition: 0,
     progress: new PartitionProgress({ offset: 0, metadata: "" }),
+    unreserved: [],
     keptBytes: 0,
+    isDue: false,
     paused: false,
     lost: false
   }
-  return { owner, record, request: readRequest(record), attempts: 0, failures: 0, firstTriedAt: undefined }
+  const undone = owner.progress.receive(0) ?? assert.fail("it was done before")
+  undone.attemptedSince = attemptedSince
+  return {
+    owner,
+    record,
+    request: readRequest(record),
+    undone,
+    attempts: 0,
+    failures: 0,
+    firstTriedAt: undefined,
+    inDoubt: attemptedSince !== undefined
+  }
 }
 
 const eventOf = (operation: Operation, data: object = {}, attributes: object = {}) => ({
@@ -327,7 +342,7 @@ describe("What is decided without a call", () => {
 
   it.effect("is checked before every attempt", () =>
     Effect.gen(function*() {
-      const attempt = yield* makeAttempt([new Unavailable({ status: 503, message: "busy" })])
+      const attempt = yield* makeAttempt([new Unavailable({ status: 503, message: "busy" }), missing])
       const task = taskOf(eventOf("create", {}, { expirytime: "1970-01-01T00:00:10Z" }))
       assert.strictEqual((yield* attempt.make(task))._tag, "Waiting")
       yield* TestClock.adjust("10 seconds")
@@ -367,7 +382,7 @@ describe("Waiting", () => {
 
   it.effect("ends in giving up once the deadline has passed since the first attempt", () =>
     Effect.gen(function*() {
-      const attempt = yield* makeAttempt([busy, busy, busy], "1 hour")
+      const attempt = yield* makeAttempt([busy, busy, busy, missing], "1 hour")
       yield* TestClock.setTime(Date.UTC(2026, 10, 24))
       const task = taskOf(eventOf("create"))
       assert.strictEqual((yield* attempt.make(task))._tag, "Waiting")
@@ -395,7 +410,7 @@ describe("Waiting", () => {
     { reason: new InvalidResponse({ status: 201, problem: "no mapping" }), last: { lastStatus: 201 } }
   ])("gives up with what was last known of $reason._tag", ({ last, reason }) =>
     Effect.gen(function*() {
-      const attempt = yield* makeAttempt([reason, reason], "1 second")
+      const attempt = yield* makeAttempt([reason, reason, missing], "1 second")
       const task = taskOf(eventOf("create"))
       yield* attempt.make(task)
       yield* TestClock.adjust("1 second")
@@ -418,5 +433,247 @@ describe("Waiting", () => {
         yield* TestClock.adjust("30 days")
       }
       assert.deepStrictEqual(yield* attempt.make(task), succeeded("created"))
+    }))
+})
+
+/** When the mapping was changed; in whole seconds, it may as well have been up to 999 ms later. */
+const CHANGED = Date.UTC(2026, 10, 24, 10)
+const lost = new Unreachable({ cause: "ECONNRESET", sent: true })
+const exists = new AlreadyExists(said("already_exists"))
+const full = new Rejected({ ...said("limit_reached"), status: apiErrors.limit_reached.status, name: "limit_reached" })
+
+const recovered = (result: "created" | "upserted" | "deleted", found: Mapping | null = mapping) => ({
+  _tag: "Settled" as const,
+  settlement: { _tag: "Succeeded" as const, result, mapping: found, recovered: true }
+})
+
+const conflict = (found: Mapping, matches: boolean) =>
+  rejected({
+    ...said("already_exists"),
+    conflict: {
+      existing: { vendor: found.vendor, region: found.region, modified_on: found.modified_on },
+      matches
+    }
+  })
+
+describe("A request that may have been applied by an owner before us", () => {
+  const other = { ...mapping, region: "us-west-2" }
+
+  it.effect.each<{
+    readonly name: string
+    readonly operation: Operation
+    readonly since: number
+    readonly answers: Answers
+    readonly expected: AttemptResult
+  }>([
+    {
+      name: "create, 1145, a mapping from before",
+      operation: "create",
+      since: CHANGED + 1_000,
+      answers: [exists, mapping],
+      expected: conflict(mapping, true)
+    },
+    {
+      name: "create, 1145, a mapping of the same second",
+      operation: "create",
+      since: CHANGED + 999,
+      answers: [exists, mapping],
+      expected: recovered("created")
+    },
+    {
+      name: "create, 1145, a newer mapping",
+      operation: "create",
+      since: CHANGED - 5_000,
+      answers: [exists, mapping],
+      expected: recovered("created")
+    },
+    {
+      name: "create, done now",
+      operation: "create",
+      since: CHANGED,
+      answers: [mapping],
+      expected: succeeded("created")
+    },
+    {
+      name: "create, 1164, and it was applied",
+      operation: "create",
+      since: CHANGED,
+      answers: [full, mapping],
+      expected: recovered("created")
+    },
+    {
+      name: "create, 1164, and it was not applied",
+      operation: "create",
+      since: CHANGED,
+      answers: [full, missing],
+      expected: rejected(said("limit_reached"))
+    },
+    {
+      name: "upsert, done again",
+      operation: "upsert",
+      since: CHANGED,
+      answers: [mapping],
+      expected: succeeded("upserted")
+    },
+    {
+      name: "upsert, 1164, and it was applied",
+      operation: "upsert",
+      since: CHANGED,
+      answers: [full, mapping],
+      expected: recovered("upserted")
+    },
+    {
+      name: "upsert, 1164, and the mapping is another",
+      operation: "upsert",
+      since: CHANGED,
+      answers: [full, other],
+      expected: rejected(said("limit_reached"))
+    },
+    {
+      name: "delete, 404",
+      operation: "delete",
+      since: CHANGED,
+      answers: [missing],
+      expected: recovered("deleted", null)
+    },
+    {
+      name: "delete, done now",
+      operation: "delete",
+      since: CHANGED,
+      answers: [mapping],
+      expected: succeeded("deleted")
+    }
+  ])("$name", ({ answers, expected, operation, since }) =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([...answers])
+      assert.deepStrictEqual(yield* attempt.make(taskOf(eventOf(operation), since)), expected)
+      assert.lengthOf(attempt.calls, answers.length)
+      assert.deepStrictEqual(
+        attempt.calls.slice(1),
+        answers.slice(1).map(() => "get zone/2001:db8::1")
+      )
+    }))
+
+  it.effect("create, 1145, and then the mapping has gone: it waits for a moment, and is tried again", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([exists, missing, mapping])
+      const task = taskOf(eventOf("create"), CHANGED)
+      assert.deepInclude(yield* attempt.make(task), { _tag: "Waiting", delay: Duration.seconds(1) })
+      assert.deepStrictEqual(yield* attempt.make(task), succeeded("created"))
+      assert.strictEqual(task.attempts, 2)
+    }))
+
+  it.effect.each<
+    { readonly operation: Operation; readonly found: Mapping | NotFound; readonly expected: AttemptResult | "expired" }
+  >([
+    { operation: "create", found: mapping, expected: recovered("created") },
+    { operation: "create", found: { ...mapping, modified_on: "2026-11-24T09:59:59Z" }, expected: "expired" },
+    { operation: "create", found: missing, expected: "expired" },
+    { operation: "upsert", found: mapping, expected: recovered("upserted") },
+    { operation: "upsert", found: other, expected: "expired" },
+    { operation: "delete", found: missing, expected: recovered("deleted", null) },
+    { operation: "delete", found: mapping, expected: "expired" }
+  ])("expired, $operation: the mapping is read before it may fail", ({ expected, found, operation }) =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(CHANGED)
+      const attempt = yield* makeAttempt([new Unavailable({ status: 503, message: "busy" }), found])
+      const task = taskOf(eventOf(operation, {}, { expirytime: "2020-01-01T00:00:00Z" }), CHANGED)
+      assert.strictEqual((yield* attempt.make(task))._tag, "Waiting")
+      const result = yield* attempt.make(task)
+      if (expected === "expired") assert.deepInclude(result, { settlement: expiredIn2020 })
+      else assert.deepStrictEqual(result, expected)
+      assert.deepStrictEqual(attempt.calls, ["get zone/2001:db8::1", "get zone/2001:db8::1"])
+      assert.strictEqual(task.attempts, 0)
+    }))
+
+  it.effect("given up: the mapping is read, for as long as that takes", () =>
+    Effect.gen(function*() {
+      const busy = new Unavailable({ status: 503, message: "busy" })
+      const attempt = yield* makeAttempt([busy, busy, busy, busy, mapping], "1 second")
+      const task = taskOf(eventOf("create"), CHANGED)
+      assert.strictEqual((yield* attempt.make(task))._tag, "Waiting")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* attempt.make(task))._tag, "Waiting")
+      assert.deepStrictEqual(yield* attempt.make(task), recovered("created"))
+      assert.deepStrictEqual(
+        attempt.calls.map((call) => call.split(" ")[0]),
+        ["create", "create", "get", "create", "get"]
+      )
+    }))
+
+  it.effect("without a word of when it may have been sent counts as sent long ago", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([exists, mapping])
+      const task = taskOf(eventOf("create"))
+      task.inDoubt = true
+      assert.deepStrictEqual(yield* attempt.make(task), recovered("created"))
+    }))
+})
+
+const expiredIn2020: Settlement = {
+  _tag: "Failed",
+  name: "expired",
+  message: "The request expired at 2020-01-01T00:00:00.000Z."
+}
+
+describe("A request whose answer was lost", () => {
+  it.effect.each<{ readonly name: string; readonly reason: ApiErrorReason }>([
+    { name: "a reset connection", reason: lost },
+    { name: "a 500", reason: new Unavailable({ status: 500, code: 1140, message: "oops" }) },
+    { name: "a 502 of a proxy", reason: new Unavailable({ status: 502, message: "bad gateway" }) },
+    { name: "an answer that says nothing", reason: new InvalidResponse({ status: 200, problem: "no mapping" }) }
+  ])("by $name is recovered where it was applied", ({ reason }) =>
+    Effect.gen(function*() {
+      for (
+        const [operation, answers, expected] of [
+          ["create", [exists, mapping], recovered("created")],
+          ["delete", [missing], recovered("deleted", null)],
+          ["upsert", [mapping], succeeded("upserted")]
+        ] as const
+      ) {
+        const attempt = yield* makeAttempt([reason, ...answers])
+        const task = taskOf(eventOf(operation))
+        task.undone.attemptedSince = CHANGED
+        assert.strictEqual((yield* attempt.make(task))._tag, "Waiting")
+        assert.isTrue(task.inDoubt)
+        assert.deepStrictEqual(yield* attempt.make(task), expected)
+        assert.strictEqual(task.attempts, 2)
+      }
+    }))
+
+  it.effect("is not in doubt where nothing was sent, or nothing done for sure", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([
+        new Unreachable({ cause: "ECONNREFUSED", sent: false }),
+        new RateLimited({ message: "slow" }),
+        new BadCredential(said("authentication_error")),
+        new Unavailable({ status: 404, message: "not here" }),
+        exists,
+        mapping
+      ])
+      const task = taskOf(eventOf("create"))
+      task.undone.attemptedSince = CHANGED
+      for (let time = 0; time < 4; time++) {
+        assert.strictEqual((yield* attempt.make(task))._tag, "Waiting")
+        assert.isFalse(task.inDoubt)
+      }
+      assert.deepStrictEqual(yield* attempt.make(task), conflict(mapping, true))
+    }))
+})
+
+describe("A change of our own", () => {
+  it.effect("moves the API's clock past it, so that what comes next is not taken for it", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([
+        { ...mapping, modified_on: "2026-11-24T10:00:00.123456Z" },
+        { ...mapping, modified_on: "2026-11-24T10:00:00.200Z" },
+        { ...mapping, modified_on: null }
+      ])
+      yield* attempt.make(taskOf(eventOf("create")))
+      assert.strictEqual(attempt.clock.reached(), CHANGED + 124)
+      yield* attempt.make(taskOf(eventOf("upsert")))
+      assert.strictEqual(attempt.clock.reached(), CHANGED + 201)
+      yield* attempt.make(taskOf(eventOf("upsert")))
+      assert.strictEqual(attempt.clock.reached(), CHANGED + 201)
     }))
 })

@@ -1,4 +1,4 @@
-import type { ApiError } from "@origin-regions/api-client/ApiError"
+import type { AlreadyExists, ApiError } from "@origin-regions/api-client/ApiError"
 import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { delayBefore } from "@origin-regions/api-client/RetryPolicy"
 import type { Mapping } from "@origin-regions/domain/Mapping"
@@ -16,6 +16,9 @@ export type AttemptResult =
 
 /** A credential that does not work is tried again at this pace, until somebody has put it right. */
 const CREDENTIAL_SPACING = Duration.seconds(10)
+
+/** The API has said that there is a mapping, and then that there is none: before it is asked a third time. */
+const GONE_SPACING = Duration.seconds(1)
 
 /** Since when an attempt at the request may have been applied, in the API's clock. */
 const since = ({ undone }: Task): number => undone.attemptedSince ?? 0
@@ -90,16 +93,16 @@ export class Attempt extends Context.Service<Attempt, {
             () => Effect.succeed(null)
           )
 
-        const wait = (task: Task, error: ApiError): AttemptResult => {
+        const wait = (task: Task, error: ApiError, otherwise = CREDENTIAL_SPACING): AttemptResult => {
           task.failures += 1
           return {
             _tag: "Waiting",
-            delay: delayBefore(task.failures, error.reason, random.nextDoubleUnsafe()) ?? CREDENTIAL_SPACING,
+            delay: delayBefore(task.failures, error.reason, random.nextDoubleUnsafe()) ?? otherwise,
             error
           }
         }
 
-        /** A request is not given up before it is known that no attempt at it was applied. */
+        /** No request is said to have failed before it is known that no attempt at it was applied. */
         const giveUp = (task: Task, change: Change, failure: Settlement): Effect.Effect<AttemptResult> =>
           task.inDoubt
             ? Effect.match(read(change), {
@@ -124,43 +127,43 @@ export class Attempt extends Context.Service<Attempt, {
         }
 
         /** A create was told that the address has a mapping: ours, if an attempt of this request may have made it; else a conflict that says which. */
-        const meetExisting = (task: Task, change: Change, error: { readonly code: number; readonly message: string }) =>
-          Effect.flatMap(read(change), (found): Effect.Effect<AttemptResult> => {
+        const meetExisting = (task: Task, change: Change, error: ApiError, { code, message }: AlreadyExists) =>
+          Effect.map(read(change), (found): AttemptResult => {
             const ours = task.inDoubt ? resolve(change, found, since(task)) : undefined
-            if (ours !== undefined) return Effect.succeed(settled(ours))
+            if (ours !== undefined) return settled(ours)
             // It has gone since, so what was in doubt was never applied, or is undone: the request is still to be done.
-            if (task.inDoubt && found === null) return makeAttempt(task)
+            if (task.inDoubt && found === null) return wait(task, error, GONE_SPACING)
             const conflict = found === null
               ? { existing: null, matches: false }
               : {
                 existing: { vendor: found.vendor, region: found.region, modified_on: found.modified_on },
                 matches: isAsAsked(change, found)
               }
-            return Effect.succeed(settled({ _tag: "Rejected", code: error.code, message: error.message, conflict }))
+            return settled({ _tag: "Rejected", code, message, conflict })
           })
 
         const interpret = (task: Task, change: Change, error: ApiError): Effect.Effect<AttemptResult> => {
           const { reason } = error
           switch (reason._tag) {
             case "AlreadyExists":
-              return meetExisting(task, change, reason).pipe(
+              return meetExisting(task, change, error, reason).pipe(
                 Effect.catch((failure) => waitOrGiveUp(task, change, failure))
               )
             case "NotFound":
               if (change.operation !== "delete") {
-                return Effect.succeed(settled({ _tag: "Rejected", code: reason.code, message: reason.message }))
+                return giveUp(task, change, { _tag: "Rejected", code: reason.code, message: reason.message })
               }
               return Effect.succeed(settled(
                 (task.inDoubt ? resolve(change, null, since(task)) : undefined) ??
                   { _tag: "Succeeded", result: "unchanged", mapping: null, recovered: false }
               ))
             case "Rejected":
-              return Effect.succeed(settled({
+              return giveUp(task, change, {
                 _tag: "Rejected",
                 code: reason.code,
                 message: reason.message,
                 ...(reason.documentationUrl === undefined ? undefined : { documentationUrl: reason.documentationUrl })
-              }))
+              })
             default:
               return waitOrGiveUp(task, change, error)
           }

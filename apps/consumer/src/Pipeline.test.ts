@@ -5,6 +5,7 @@ import { Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Logger, Option
 import { TestClock } from "effect/testing"
 import { Attempt, type AttemptResult } from "./Attempt.ts"
 import { layerAtLeastOnce } from "./Delivery/AtLeastOnce.ts"
+import { layerExactlyOnce } from "./Delivery/ExactlyOnce.ts"
 import {
   batchFrom,
   batchOf,
@@ -39,9 +40,23 @@ const waiting = (delay: Duration.Input, message = "the API is down"): AttemptRes
 
 const settle = (call: Call) => call.finish(Exit.succeed(created))
 
+/** Lets everything run that can: nothing here waits for anything but other fibers. */
+const quiet = Effect.forEach(Array.from({ length: 50 }), () => Effect.yieldNow, { discard: true })
+
+const topics = {
+  groupId: "group",
+  requestsTopic: REQUESTS,
+  outcomesTopic: "outcomes",
+  deadLettersTopic: "dead-letters"
+}
+
 /** The pipeline with its real delivery, on a model of Kafka, and with attempts that the test decides. */
 const makePipeline = Effect.fnUntraced(function*(
-  options: { readonly concurrency?: number; readonly attempt?: Attempt["Service"]["make"] } = {}
+  options: {
+    readonly concurrency?: number
+    readonly attempt?: Attempt["Service"]["make"]
+    readonly delivery?: "at-least-once" | "exactly-once"
+  } = {}
 ) {
   const kafka = yield* makeModelKafka
   const calls = yield* Queue.unbounded<Call>()
@@ -55,9 +70,9 @@ const makePipeline = Effect.fnUntraced(function*(
     Pipeline.layer({ requestsTopic: REQUESTS, concurrency: options.concurrency ?? 64 }).pipe(
       Layer.provide([
         Layer.succeed(Attempt, { make: options.attempt ?? attempt }),
-        layerAtLeastOnce({ groupId: "group", outcomesTopic: "outcomes", deadLettersTopic: "dead-letters" }).pipe(
-          Layer.provide(kafka.layer)
-        )
+        (options.delivery === "at-least-once"
+          ? layerAtLeastOnce(topics)
+          : layerExactlyOnce({ ...topics, transactionalId: "transactional-id" })).pipe(Layer.provide(kafka.layer))
       ]),
       Layer.provide(Logger.layer([Logger.make(({ logLevel, message }) => {
         if (logLevel !== "Debug") lines.push(`${logLevel} ${message}`)
@@ -72,13 +87,14 @@ const makePipeline = Effect.fnUntraced(function*(
     lines,
     calls: Queue.take(calls),
     /** What is under way now and was not taken from `calls`. */
-    pending: Effect.map(Queue.clear(calls), (pending) => [...pending]),
+    pending: Effect.andThen(quiet, Effect.map(Queue.clear(calls), (pending) => [...pending])),
     /** The group has handed out these partitions. */
     assign: (...partitions: ReadonlyArray<number>) => {
       epoch += 1
       kafka.paused.clear()
       pipeline.assigned(kafka.subscription, {
         epoch,
+        generation: { memberId: "member", generationId: epoch },
         heads: new Map(
           partitions.map((partition) => [partition, kafka.heads.get(partition) ?? { offset: 0, metadata: "" }])
         )
@@ -87,18 +103,18 @@ const makePipeline = Effect.fnUntraced(function*(
   }
 })
 
-/** Lets everything run that can: nothing here waits for anything but other fibers. */
-const quiet = Effect.forEach(Array.from({ length: 50 }), () => Effect.yieldNow, { discard: true })
-
 const outcomes = (kafka: ModelKafka) =>
   kafka.taken.flatMap((taken) => {
-    if (taken._tag !== "Sent" || taken.topic !== "outcomes" || taken.record.value === null) return []
-    const { data } = Option.getOrThrow(readOutcome(taken.record.value))
-    return [`${data.request.partition}@${data.request.offset}`]
+    const sent = taken._tag === "Sent" ? [taken] : taken._tag === "Transaction" ? taken.records : []
+    return sent.flatMap(({ record, topic }) => {
+      if (topic !== "outcomes" || record.value === null) return []
+      const { data } = Option.getOrThrow(readOutcome(record.value))
+      return [`${data.request.partition}@${data.request.offset}`]
+    })
   })
 
 const nextCommit = (kafka: ModelKafka) =>
-  Effect.repeat(kafka.nextTaken, { until: (taken) => taken._tag === "Committed" })
+  Effect.repeat(kafka.nextTaken, { until: (taken) => taken._tag !== "Sent" })
 
 /** Waits until so many outcomes have been published, and what they make possible is committed. */
 const published = (kafka: ModelKafka, count: number) =>
@@ -118,7 +134,7 @@ describe("Pipeline", () => {
       assert.strictEqual(kafka.heads.get(0)?.offset, 0)
       settle(first)
       yield* nextCommit(kafka)
-      assert.deepStrictEqual(kafka.heads.get(0), { offset: 2, metadata: "" })
+      assert.strictEqual(kafka.heads.get(0)?.offset, 2)
       assert.deepStrictEqual(outcomes(kafka), ["0@1", "0@0"])
     }))
 
@@ -195,7 +211,7 @@ describe("Pipeline", () => {
       yield* nextCommit(kafka)
       assert.deepStrictEqual(kafka.heads, new Map([[0, { offset: 9, metadata: "" }]]))
       yield* TestClock.adjust("5 seconds")
-      assert.deepStrictEqual(kafka.heads.get(1), { offset: 7, metadata: "" })
+      assert.strictEqual(kafka.heads.get(1)?.offset, 7)
       const committed = kafka.taken.length
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(kafka.taken.length, committed)
@@ -275,7 +291,7 @@ describe("Back-pressure", () => {
         read()
       }
       assert.deepStrictEqual(seen.toSorted(), Array.from({ length: 5000 }, (_, offset) => `0@${offset}`).sort())
-      assert.deepStrictEqual(kafka.heads.get(0), { offset: 5000, metadata: "" })
+      assert.strictEqual(kafka.heads.get(0)?.offset, 5000)
       assert.isFalse(kafka.paused.has(0))
     }))
 
@@ -298,7 +314,7 @@ describe("Back-pressure", () => {
         yield* nextCommit(kafka)
         read()
       }
-      assert.deepStrictEqual(kafka.heads.get(0), { offset: 9, metadata: "" })
+      assert.strictEqual(kafka.heads.get(0)?.offset, 9)
     }))
 
   it.effect("stops reading where the metadata could not tell any more what is done", () =>
@@ -753,7 +769,7 @@ describe("An outage of Kafka", () => {
       settle(yield* calls)
       yield* TestClock.adjust("10 seconds")
       assert.deepStrictEqual(outcomes(kafka), ["0@0"])
-      assert.deepStrictEqual(kafka.heads.get(0), { offset: 1, metadata: "" })
+      assert.strictEqual(kafka.heads.get(0)?.offset, 1)
       assert.lengthOf(lines, 3)
       assert.match(lines[0] ?? "", /^Warn Could not write \(Sent\): no broker answers\. Outcomes wait; trying again$/)
     }))

@@ -43,9 +43,6 @@ const REFRESH_SPACING = Duration.seconds(1)
 /** An outage makes thousands of requests wait, again and again: one line now and then speaks for all. */
 const WAITING_LINE_SPACING = Duration.toMillis(Duration.seconds(5))
 
-/** An address as requests of one partition have it. */
-const addressOf = (task: Task): string => `${task.owner.partition}:${laneOf(task)}`
-
 const wantsCommit = ({ isDue, progress, unreserved }: OwnedPartition): boolean =>
   isDue || (unreserved.length > 0 && progress.wantsReservation)
 
@@ -81,7 +78,6 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const lanes = new Lanes<Task>()
   const outbox: Array<SettledTask> = []
   const wake = yield* Latch.make(false)
-  const undoneByAddress = new Map<string, number>()
   const idleListeners = new Set<() => void>()
   let membership: Membership | undefined
   let dispatching = false
@@ -110,21 +106,8 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const lose = (owner: OwnedPartition) => {
     owner.lost = true
     owned.delete(owner.partition)
-    for (const task of owner.unreserved.splice(0)) forget(task)
-    for (const task of lanes.drop((task) => task.owner === owner)) forget(task)
-  }
-
-  /** A request is this process' business no more. */
-  const forget = (task: Task) => {
-    const address = addressOf(task)
-    const left = (undoneByAddress.get(address) ?? 0) - 1
-    if (left > 0) undoneByAddress.set(address, left)
-    else undoneByAddress.delete(address)
-  }
-
-  const finish = (task: Task) => {
-    forget(task)
-    lanes.release(laneOf(task))
+    owner.unreserved.length = 0
+    lanes.drop((task) => task.owner === owner)
   }
 
   const own = (partition: number, progress: PartitionProgress) => {
@@ -181,7 +164,8 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     if (fetchedOffset > progress.position) return progress.position
     for (const record of records) {
       if (record.offset < progress.position) continue
-      if (isFull(owner) || !progress.hasRoomFor(record.offset)) {
+      // What an owner before us had there was room for.
+      if (progress.isCaughtUp && (isFull(owner) || !progress.hasRoomFor(record.offset))) {
         progress.advance(record.offset)
         pause(owner)
         admit(owner)
@@ -206,16 +190,10 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
       attempts: 0,
       failures: 0,
       firstTriedAt: undefined,
-      inDoubt: undone.attemptedSince !== undefined
+      inDoubt: false
     }
-    const address = addressOf(task)
-    const before = undoneByAddress.get(address) ?? 0
-    undoneByAddress.set(address, before + 1)
-    if (before > 0) {
-      // An address's next request is sent only when the outcome of the one before is committed. That one is undone, so nobody has sent this one.
-      task.inDoubt = false
-      undone.attemptedSince = undefined
-    }
+    owner.progress.queue(undone, laneOf(task))
+    task.inDoubt = undone.attemptedSince !== undefined
     owner.keptBytes += sizeOf(record)
     owner.unreserved.push(task)
   }
@@ -274,7 +252,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const attempted = (task: Task, exit: Exit.Exit<AttemptResult>) => {
     inFlight -= 1
     if (Exit.isFailure(exit)) return ended(exit)
-    if (task.owner.lost) finish(task)
+    if (task.owner.lost) lanes.release(laneOf(task))
     else if (exit.value._tag === "Settled") {
       outbox.push({ task, settlement: exit.value.settlement, settledAt: clock.currentTimeMillisUnsafe() })
       wake.openUnsafe()
@@ -347,7 +325,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     }
     owner.keptBytes -= sizeOf(record)
     resumeIfRoom(owner)
-    finish(settled.task)
+    lanes.release(laneOf(settled.task))
   }
 
   /** Makes a commit due for what has moved on without an outcome, such as past transaction markers, and for reservations that have grown old. */

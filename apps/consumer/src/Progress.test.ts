@@ -1,51 +1,71 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
-import { crc32 } from "node:zlib"
+import type { CommittedOffset } from "@origin-regions/kafka/KafkaAdmin"
 import { type Choices, forSeeds } from "./fixtures/SeededChoices.ts"
-import { type CommittedProgress, PartitionProgress } from "./Progress.ts"
+import { PartitionProgress, type Snapshot, type Undone } from "./Progress.ts"
 
 /** `offset.metadata.max.bytes`, which counts characters: https://kafka.apache.org/documentation/#brokerconfigs_offset.metadata.max.bytes */
 const KAFKA_LIMIT = 4096
 
+const NOW = Date.UTC(2026, 10, 24)
+
 const fresh = (offset = 0) => new PartitionProgress({ offset, metadata: "" })
 
 /** Receives what has room, from `from` on, at every `spacing`th offset. */
-const fill = (progress: PartitionProgress, from: number, count: number, spacing = 1): ReadonlyArray<number> => {
-  const received: Array<number> = []
+const fill = (progress: PartitionProgress, from: number, count: number, spacing = 1): ReadonlyArray<Undone> => {
+  const received: Array<Undone> = []
   for (let offset = from; received.length < count && progress.hasRoomFor(offset); offset += spacing) {
-    progress.receive(offset)
-    received.push(offset)
+    const undone = progress.receive(offset)
+    if (undone !== undefined) received.push(undone)
   }
   return received
 }
 
+const commit = (progress: PartitionProgress, now: number, ...settling: ReadonlyArray<number>): Snapshot => {
+  const snapshot = progress.snapshot(now, new Set(settling))
+  assert.isAtMost(snapshot.metadata.length, KAFKA_LIMIT)
+  progress.settled(snapshot)
+  for (const offset of settling) progress.done(offset)
+  return snapshot
+}
+
 /** What a later owner makes of a commit: which of these records it would process. */
-const processedAfter = (committed: CommittedProgress, offsets: ReadonlyArray<number>): ReadonlyArray<number> => {
+const processedAfter = (committed: CommittedOffset, offsets: ReadonlyArray<number>): ReadonlyArray<number> => {
   const restored = new PartitionProgress(committed)
   assert.isTrue(restored.intact)
-  return offsets.filter((offset) => offset >= committed.offset && restored.receive(offset))
+  return offsets.filter((offset) => offset >= committed.offset && restored.receive(offset) !== undefined)
+}
+
+/** Which of these records a later owner would take for sent, and since when. */
+const inDoubtAfter = (committed: CommittedOffset, offsets: ReadonlyArray<number>) => {
+  const restored = new PartitionProgress(committed)
+  return offsets.flatMap((offset) => {
+    const undone = restored.receive(offset)
+    return undone?.attemptedSince === undefined ? [] : [[offset, undone.attemptedSince]]
+  })
 }
 
 describe("PartitionProgress", () => {
   it("keeps the commit at the first record that is not done, whatever is done beyond", () => {
     const progress = fresh(10)
-    assert.deepStrictEqual(progress.snapshot(), { offset: 10, metadata: "" })
-    for (const offset of [10, 11, 12, 15]) assert.isTrue(progress.receive(offset))
+    for (const offset of [10, 11, 12, 15]) assert.isDefined(progress.receive(offset))
     assert.deepStrictEqual([progress.head, progress.position, progress.undone], [10, 16, 4])
     progress.done(11)
     progress.done(15)
     assert.strictEqual(progress.head, 10)
-    assert.deepStrictEqual(processedAfter(progress.snapshot(), [10, 11, 12, 15, 16]), [10, 12, 16])
+    assert.isTrue(progress.isUndone(10))
+    assert.isFalse(progress.isUndone(11))
+    assert.deepStrictEqual(processedAfter(progress.snapshot(NOW), [10, 11, 12, 15, 16]), [10, 12, 16])
+    assert.deepStrictEqual(processedAfter(progress.snapshot(NOW, new Set([10])), [10, 11, 12, 15, 16]), [12, 16])
     progress.done(10)
     assert.strictEqual(progress.head, 12)
     progress.done(12)
-    assert.deepStrictEqual(progress.snapshot(), { offset: 16, metadata: "" })
+    assert.strictEqual(progress.snapshot(NOW).offset, 16)
   })
 
   it("moves past offsets that do not exist, and never back", () => {
     const progress = fresh()
     progress.advance(5)
-    assert.deepStrictEqual(progress.snapshot(), { offset: 5, metadata: "" })
+    assert.strictEqual(progress.snapshot(NOW).offset, 5)
     progress.advance(3)
     assert.strictEqual(progress.position, 5)
     progress.receive(7)
@@ -53,226 +73,321 @@ describe("PartitionProgress", () => {
     assert.deepStrictEqual([progress.head, progress.position], [7, 20])
   })
 
-  it("knows what it has committed, and whether the group still has it", () => {
+  it("knows what it has committed, whether it has moved since, and whether the group still has it", () => {
     const progress = fresh()
-    assert.isTrue(progress.isCommitted)
+    assert.deepStrictEqual([progress.isMarked, progress.hasMoved], [false, false])
     progress.receive(0)
     progress.receive(1)
-    assert.isTrue(progress.isCommitted)
-    progress.done(1)
-    assert.isFalse(progress.isCommitted)
-    const snapshot = progress.snapshot()
-    assert.isTrue(progress.isAt({ offset: 0, metadata: "" }))
-    progress.settled(snapshot)
-    assert.isTrue(progress.isCommitted)
+    const snapshot = commit(progress, NOW)
+    assert.deepStrictEqual([progress.isMarked, progress.hasMoved], [true, true])
+    assert.deepStrictEqual(progress.committed, { offset: 0, metadata: snapshot.metadata })
     assert.isTrue(progress.isAt({ ...snapshot }))
     assert.isFalse(progress.isAt({ ...snapshot, offset: 2 }))
     assert.isFalse(progress.isAt({ ...snapshot, metadata: "" }))
+    commit(progress, NOW, 0, 1)
+    assert.isFalse(progress.hasMoved)
+    assert.isFalse(progress.isAt(snapshot))
+    progress.advance(9)
+    assert.isTrue(progress.hasMoved)
   })
 
-  it("agrees with a naive model over lives of receiving, finishing, gaps, commits and crashes", () => {
-    let longest = 0
-    forSeeds(100, (choices) => {
-      longest = Math.max(longest, liveThrough(choices))
-    })
+  it("lets nothing be sent that no commit has reserved, and reserves ahead, but not without end", () => {
+    const progress = fresh()
+    const received = fill(progress, 0, 1_000)
+    const reserved = () => received.filter(({ offset }) => progress.isReserved(offset)).length
+    assert.strictEqual(reserved(), 0)
+    assert.isTrue(progress.wantsReservation)
+    // A snapshot alone reserves nothing.
+    const snapshot = progress.snapshot(NOW)
+    assert.strictEqual(reserved(), 0)
+    progress.settled(snapshot)
+    const first = reserved()
+    assert.isAbove(first, 64)
+    assert.isBelow(first, 200)
+    assert.isFalse(progress.wantsReservation)
+    // Once half of that is sent, more are wanted.
+    for (const undone of received.slice(0, first)) if (!progress.wantsReservation) progress.send(undone)
+    assert.isTrue(progress.wantsReservation)
+    const sent = received.filter(({ attemptedSince }) => attemptedSince !== undefined).length
+    assert.isAbove(sent, first / 4)
+    commit(progress, NOW + 1_000)
+    assert.strictEqual(reserved(), first + sent)
+  })
+
+  it("tells a later owner what may have been sent, and since when: its own reservation's time, or that of the last", () => {
+    const progress = fresh(100)
+    const received = fill(progress, 100, 6)
+    commit(progress, NOW)
+    const [, second, third] = received
+    if (second === undefined || third === undefined) return assert.fail("they were done")
+    progress.send(second)
+    commit(progress, NOW + 1_000)
+    progress.send(third)
+    const committed = commit(progress, NOW + 2_000, 100)
+    assert.deepStrictEqual(inDoubtAfter(committed, [101, 102, 103, 104, 105, 106]), [
+      [101, NOW],
+      [102, NOW + 1_000],
+      [103, NOW + 2_000],
+      [104, NOW + 2_000],
+      [105, NOW + 2_000]
+    ])
+  })
+
+  it("sends nothing before everything is there again that may have been sent, and leaves what is said of it as it was", () => {
+    const first = fresh()
+    const [sent] = fill(first, 0, 10)
+    commit(first, NOW)
+    if (sent !== undefined) first.send(sent)
+    const committed = commit(first, NOW + 1_000)
+    const second = new PartitionProgress(committed, "second")
+    fill(second, 0, 9)
+    const again = commit(second, NOW + 5_000)
+    assert.isFalse(second.isCaughtUp)
+    assert.isFalse(second.wantsReservation)
+    for (let offset = 0; offset < 9; offset++) assert.isFalse(second.isReserved(offset))
+    const all = Array.from({ length: 12 }, (_, offset) => offset)
+    assert.deepStrictEqual(inDoubtAfter(again, all), inDoubtAfter(committed, all))
+    second.receive(9)
+    assert.isTrue(second.isCaughtUp)
+    assert.isFalse(second.isReserved(0))
+    const caughtUp = commit(second, NOW + 6_000)
+    assert.isTrue(second.isReserved(9))
+    assert.deepStrictEqual(inDoubtAfter(caughtUp, all), inDoubtAfter(committed, all))
+  })
+
+  it("takes only the first undone request of a lane for one that may have been sent", () => {
+    const first = fresh()
+    fill(first, 0, 4)
+    const committed = commit(first, NOW)
+    const second = new PartitionProgress(committed)
+    const undone = fill(second, 0, 4)
+    for (const [index, lane] of ["a", "b", "a", "b"].entries()) {
+      const each = undone[index]
+      if (each !== undefined) second.queue(each, lane)
+    }
+    assert.deepStrictEqual(undone.map(({ attemptedSince }) => attemptedSince), [NOW, NOW, undefined, undefined])
+  })
+
+  it("agrees with a model over lives of receiving, sending, settling, commits made and lost, and crashes", () => {
+    const seen = { doubts: 0, cautious: 0, caughtUpLate: 0, longest: 0 }
+    forSeeds(200, (choices) => new ModelledLives(choices, seen).live())
     // The lives were long enough to matter.
-    assert.isAbove(longest, 2500)
+    assert.isAbove(seen.doubts, 2_000)
+    assert.isAbove(seen.cautious, 500)
+    assert.isAbove(seen.caughtUpLate, 20)
+    assert.isAbove(seen.longest, 500)
   })
 })
 
-/** Some lives of one partition, checked at every step; answers with the longest metadata there was. */
-const liveThrough = (choices: Choices): number => {
-  const spread = choices.pick([1, 2, 3, 1000, 2 ** 30]) ?? 1
-  const burst = choices.pick([1, 20, 1000]) ?? 1
-  const onlyOdd = choices.chance(0.3)
-  /** Every record there is, in order. */
-  const records: Array<number> = []
-  let nextRecord = 0
-  const recordAt = (index: number): number => {
-    while (records.length <= index) {
-      nextRecord += choices.chance(0.7) ? 1 : 1 + choices.below(spread)
-      records.push(nextRecord)
+interface ModelledRecord {
+  readonly offset: number
+  readonly lane: string
+  /** When it was first sent, by whatever owner. */
+  sentAt: number | undefined
+  /** When the API made its change. */
+  changedAt: number | undefined
+  wasReserved: boolean
+}
+
+/** The first record of each lane: what may be sent. */
+const firstOfLanes = (records: Iterable<ModelledRecord>): ReadonlyArray<ModelledRecord> => {
+  const first = new Map<string, ModelledRecord>()
+  for (const record of records) if (!first.has(record.lane)) first.set(record.lane, record)
+  return [...first.values()]
+}
+
+/** The owners of one partition, one after the other, and what is true of its records whatever they know. */
+class ModelledLives {
+  readonly #choices: Choices
+  readonly #seen: { doubts: number; cautious: number; caughtUpLate: number; longest: number }
+  readonly #records: Array<ModelledRecord> = []
+  #now = NOW
+  #committed: CommittedOffset = { offset: 0, metadata: "" }
+  /** What is done as far as the group knows. */
+  #done = new Set<ModelledRecord>()
+
+  constructor(choices: Choices, seen: ModelledLives["#seen"]) {
+    this.#choices = choices
+    this.#seen = seen
+    const lanes = choices.pick([3, 20, 400]) ?? 1
+    const spread = choices.pick([1, 2, 50]) ?? 1
+    let offset = 0
+    for (let index = 0; index < 600; index++) {
+      offset += 1 + choices.below(spread)
+      const lane = `lane ${choices.below(lanes)}`
+      this.#records.push({ offset, lane, sentAt: undefined, changedAt: undefined, wasReserved: false })
     }
-    return records[index] ?? 0
   }
 
-  let committed: CommittedProgress = { offset: 0, metadata: "" }
-  /** What was done when that was committed, and everything that is done by now in the current life. */
-  let doneAtCommit = new Set<number>()
-  let longest = 0
-  for (let life = 0; life < 4; life++) {
-    const progress = new PartitionProgress(committed)
+  live(): void {
+    for (let life = 0; life < 6; life++) this.#liveOnce()
+  }
+
+  #liveOnce(): void {
+    const choices = this.#choices
+    const progress = new PartitionProgress(this.#committed, "owner")
     assert.isTrue(progress.intact)
-    const done = new Set(doneAtCommit)
-    const undone: Array<number> = []
-    let index = 0
-    while (recordAt(index) < committed.offset) index += 1
+    const undone = new Map<ModelledRecord, Undone>()
+    const settled = new Set<ModelledRecord>()
+    let next = this.#records.findIndex(({ offset }) => offset >= this.#committed.offset)
+    if (next < 0) next = this.#records.length
+    const burst = choices.pick([3, 30, 300]) ?? 1
 
-    for (let step = 0; step < 60; step++) {
-      if (choices.chance(0.5)) {
-        for (let count = choices.below(burst) + 1; count > 0 && progress.hasRoomFor(recordAt(index)); count--) {
-          const offset = recordAt(index)
-          index += 1
-          const isNew = !done.has(offset)
-          // Never again what was done, never skipped what was not.
-          if (progress.receive(offset) !== isNew) assert.fail(`record ${offset} was ${isNew ? "skipped" : "repeated"}`)
-          if (isNew) undone.push(offset)
+    for (let steps = choices.below(60); steps > 0; steps--) {
+      this.#now += 1 + choices.below(5)
+      const what = choices.below(10)
+      if (what < 3) {
+        const lanes = new Set(firstOfLanes(undone.keys()).map(({ lane }) => lane))
+        for (let count = 1 + choices.below(burst); count > 0; count--) {
+          const record = this.#records[next]
+          if (record === undefined || !progress.hasRoomFor(record.offset)) break
+          next += 1
+          const received = progress.receive(record.offset)
+          assert.strictEqual(received === undefined, this.#done.has(record), `record ${record.offset}`)
+          if (received === undefined) continue
+          progress.queue(received, record.lane)
+          this.#assertDoubt(record, received, !lanes.has(record.lane))
+          undone.set(record, received)
+          lanes.add(record.lane)
         }
-      } else if (choices.chance(0.8)) {
-        for (let count = choices.below(burst) + 1; count > 0 && undone.length > 0; count--) {
-          const place = choices.below(undone.length)
-          const offset = undone[place] ?? 0
-          if (onlyOdd && offset % 2 === 0) continue
-          undone[place] = undone.at(-1) ?? 0
-          undone.pop()
-          progress.done(offset)
-          done.add(offset)
+        if (choices.chance(0.3)) progress.advance(this.#records[next]?.offset ?? progress.position)
+      } else if (what < 6) {
+        for (const record of firstOfLanes(undone.keys())) {
+          const each = undone.get(record)
+          if (each === undefined || !progress.isReserved(record.offset) || settled.has(record)) continue
+          if (choices.chance(0.4)) continue
+          if (!progress.isCaughtUp) assert.fail("sent before it had caught up")
+          assert.isTrue(record.wasReserved, `record ${record.offset} is sent without a reservation`)
+          progress.send(each)
+          record.sentAt ??= this.#now
+          // Whether or not an answer arrives, it may have been applied.
+          if (choices.chance(0.7)) record.changedAt = this.#now += 1
+          if (choices.chance(0.6)) settled.add(record)
         }
-      } else progress.advance(recordAt(index))
+      } else if (this.#commit(progress, undone, settled)) return
+    }
+  }
 
-      assert.strictEqual(progress.undone, undone.length)
-      assert.strictEqual(progress.head, undone.reduce((first, each) => Math.min(first, each), progress.position))
-      assert.isAtMost(progress.position, recordAt(index))
-      const snapshot = progress.snapshot()
-      assert.strictEqual(snapshot.offset, progress.head)
-      longest = Math.max(longest, snapshot.metadata.length)
-      assert.isAtMost(snapshot.metadata.length, KAFKA_LIMIT)
-      if (choices.chance(0.1)) {
-        progress.settled(snapshot)
-        assert.isTrue(progress.isCommitted)
-        committed = snapshot
-        doneAtCommit = new Set(done)
+  /** Commits what is settled, or some of it; true where the owner does not survive it. */
+  #commit(progress: PartitionProgress, undone: Map<ModelledRecord, Undone>, settled: Set<ModelledRecord>): boolean {
+    const choices = this.#choices
+    const settling = [...settled].filter(() => choices.chance(0.8))
+    const snapshot = progress.snapshot(this.#now, new Set(settling.map(({ offset }) => offset)))
+    assert.isAtMost(snapshot.metadata.length, KAFKA_LIMIT)
+    this.#seen.longest = Math.max(this.#seen.longest, snapshot.metadata.length)
+    // More is sent while the commit is under way.
+    for (const record of firstOfLanes(undone.keys())) {
+      const each = undone.get(record)
+      if (each !== undefined && !settled.has(record) && progress.isReserved(record.offset) && choices.chance(0.2)) {
+        progress.send(each)
+        record.sentAt ??= this.#now += 1
+      }
+    }
+    const fate = choices.below(20)
+    if (fate === 0) return true
+    this.#committed = { offset: snapshot.offset, metadata: snapshot.metadata }
+    for (const record of settling) this.#done.add(record)
+    const last = this.#records.find(({ offset }) => offset >= snapshot.through)?.offset ?? Number.POSITIVE_INFINITY
+    for (const record of this.#records) if (record.offset < last) record.wasReserved = true
+    if (!progress.isCaughtUp) this.#seen.caughtUpLate += 1
+    if (fate === 1) return true
+    progress.settled(snapshot)
+    for (const record of settling) {
+      progress.done(record.offset)
+      undone.delete(record)
+      settled.delete(record)
+    }
+    return false
+  }
+
+  #assertDoubt(record: ModelledRecord, { attemptedSince }: Undone, isFirst: boolean): void {
+    if (!isFirst) {
+      assert.isUndefined(attemptedSince, `record ${record.offset} lies behind an undone one of its lane`)
+      return
+    }
+    if (record.sentAt !== undefined) {
+      if (attemptedSince === undefined) assert.fail(`record ${record.offset} was sent, and is not in doubt`)
+      assert.isAtMost(attemptedSince, record.sentAt, `record ${record.offset} was sent before`)
+    }
+    if (attemptedSince === undefined) return
+    this.#seen.doubts += 1
+    if (record.sentAt === undefined) this.#seen.cautious += 1
+    assert.isTrue(record.wasReserved, `record ${record.offset} was never reserved, and is in doubt`)
+    for (const earlier of this.#records) {
+      if (earlier === record) break
+      // Otherwise its work would be taken for that of the one in doubt.
+      if (earlier.lane === record.lane && earlier.changedAt !== undefined) {
+        assert.isAtLeast(attemptedSince, earlier.changedAt, `record ${record.offset}, after ${earlier.offset}`)
       }
     }
   }
-  return longest
 }
 
-const assertCountsAsNone = (committed: CommittedProgress) => {
-  const progress = new PartitionProgress(committed)
-  assert.isFalse(progress.intact, committed.metadata)
-  for (let offset = committed.offset; offset < committed.offset + 50; offset++) {
-    assert.isTrue(progress.receive(offset), committed.metadata)
-  }
-}
-
-describe("The metadata", () => {
-  it("fits where every second of as many offsets as there is room for is done", () => {
+describe("A great many", () => {
+  it("undone and done in turns fit into the metadata, all sent at times of their own", () => {
     const progress = fresh()
     const received = fill(progress, 0, Number.POSITIVE_INFINITY)
-    for (const offset of received) if (offset % 2 === 1) progress.done(offset)
-    const { metadata } = progress.snapshot()
-    assert.isAtLeast(received.length, 16_000)
-    assert.isAtLeast(metadata.length, 2600)
-    assert.isAtMost(metadata.length, KAFKA_LIMIT)
-    assert.deepStrictEqual(processedAfter({ offset: 0, metadata }, received), received.filter((each) => each % 2 === 0))
+    assert.isAtLeast(received.length, 8_000)
+    let now = NOW
+    while (!progress.isReserved(received.length - 1)) {
+      commit(progress, now)
+      now += 997
+      for (const undone of received) if (progress.isReserved(undone.offset)) progress.send(undone)
+    }
+    for (const { offset } of received) if (offset % 2 === 1) progress.done(offset)
+    const committed = commit(progress, now)
+    const offsets = received.map(({ offset }) => offset)
+    assert.deepStrictEqual(processedAfter(committed, offsets), offsets.filter((each) => each % 2 === 0))
+    for (const [offset, since] of inDoubtAfter(committed, offsets)) {
+      assert.isAtMost(since ?? 0, received[offset ?? 0]?.attemptedSince ?? 0)
+    }
   })
 
-  it("fits where undone records lie as far apart as offsets can", () => {
+  it("as far apart as offsets can be fit into the metadata", () => {
     const spacing = 2 ** 44
-    const progress = fresh()
+    const progress = new PartitionProgress({ offset: 0, metadata: "" }, `${"g".repeat(255)}-${crypto.randomUUID()}`)
     const received = fill(progress, 0, 500, spacing)
     assert.isBelow(received.length, 500)
-    const snapshot = progress.snapshot()
-    assert.isAtMost(snapshot.metadata.length, KAFKA_LIMIT)
-    assert.deepStrictEqual(processedAfter(snapshot, received), received)
-    assert.isFalse(new PartitionProgress(snapshot).receive(spacing + 1))
+    for (let round = 0; round < received.length; round++) {
+      commit(progress, NOW + round * 100_003)
+      const undone = received[round]
+      if (undone !== undefined && progress.isReserved(undone.offset)) progress.send(undone)
+    }
+    const committed = commit(progress, NOW + 10 ** 8)
+    assert.deepStrictEqual(
+      processedAfter(committed, received.map(({ offset }) => offset)),
+      received.map(({ offset }) => offset)
+    )
+    assert.isUndefined(new PartitionProgress(committed).receive(spacing + 1))
   })
 
-  it("fits where a great gap follows on a crowd of undone records", () => {
+  it("before a great gap fit into the metadata", () => {
     const progress = fresh()
-    const received = fill(progress, 0, 16_000)
+    const received = fill(progress, 0, 8_000).map(({ offset }) => offset)
     for (const offset of received) if (offset % 2 === 1) progress.done(offset)
     progress.advance(2 ** 52)
     assert.isFalse(progress.hasRoomFor(2 ** 52))
-    const snapshot = progress.snapshot()
-    assert.isAtMost(snapshot.metadata.length, KAFKA_LIMIT)
-    const restored = new PartitionProgress(snapshot)
-    assert.deepStrictEqual(
-      received.filter((offset) => restored.receive(offset)),
-      received.filter((each) => each % 2 === 0)
-    )
-    assert.isFalse(restored.receive(2 ** 52 - 1))
-    assert.isTrue(restored.receive(2 ** 52))
+    const committed = commit(progress, NOW)
+    assert.deepStrictEqual(processedAfter(committed, received), received.filter((each) => each % 2 === 0))
+    const restored = new PartitionProgress(committed)
+    assert.isUndefined(restored.receive(2 ** 52 - 1))
+    assert.isDefined(restored.receive(2 ** 52))
   })
 
-  it("fits where a restored map goes on in other ways than it began", () => {
+  it("fit into the metadata where a restored map goes on in other ways than it began", () => {
     const first = fresh()
-    const received = fill(first, 0, 16_000)
-    first.done(15_999)
-    const second = new PartitionProgress(first.snapshot())
-    assert.deepStrictEqual(received.filter((offset) => second.receive(offset)), received.slice(0, -1))
+    const received = fill(first, 0, 8_000).map(({ offset }) => offset)
+    first.done(7_999)
+    const second = new PartitionProgress(commit(first, NOW))
+    assert.deepStrictEqual(
+      received.filter((offset) => second.receive(offset) !== undefined),
+      received.slice(0, -1)
+    )
     for (const offset of received) if (offset % 2 === 1) second.done(offset)
-    assert.isAtMost(second.snapshot().metadata.length, KAFKA_LIMIT)
-    fill(second, 16_000, Number.POSITIVE_INFINITY)
-    assert.isAtMost(second.snapshot().metadata.length, KAFKA_LIMIT)
-    // Only the first is missing: far more may be read than one map could tell, as long as it is done.
+    commit(second, NOW + 1)
     for (const offset of received.slice(1)) second.done(offset)
-    const sparse = fill(second, 17_000, 1000, 100)
-    assert.isAbove(sparse.length, 150)
-    assert.isAtMost(second.snapshot().metadata.length, KAFKA_LIMIT)
+    const sparse = fill(second, 9_000, 1000, 100)
+    assert.isAbove(sparse.length, 90)
+    commit(second, NOW + 2)
   })
-
-  it("does not grow with the number of crashes at one and the same place", () => {
-    let progress = fresh()
-    fill(progress, 0, 1000)
-    for (let offset = 1; offset < 1000; offset++) progress.done(offset)
-    const { metadata } = progress.snapshot()
-    for (let stop = 999; stop > 1; stop--) {
-      progress = new PartitionProgress(progress.snapshot())
-      fill(progress, 0, stop)
-      assert.strictEqual(progress.snapshot().metadata, metadata)
-    }
-  })
-
-  const sample = (() => {
-    const progress = fresh(1000)
-    for (let offset = 1000; offset < 1040; offset++) progress.receive(offset)
-    for (const offset of [1001, 1003, 1004, 1010, 1020, 1039]) progress.done(offset)
-    return progress.snapshot()
-  })()
-
-  it("counts as none where any of its characters has changed, is missing or is one too many", () => {
-    const { metadata, offset } = sample
-    assert.isTrue(new PartitionProgress(sample).intact)
-    for (let index = 0; index < metadata.length; index++) {
-      for (const other of ["0", "1", "A", "b", "r", "_", ".", "~", ""]) {
-        const changed = metadata.slice(0, index) + other + metadata.slice(index + 1)
-        if (changed !== metadata) assertCountsAsNone({ offset, metadata: changed })
-      }
-      assertCountsAsNone({ offset, metadata: `${metadata.slice(0, index)}A${metadata.slice(index)}` })
-    }
-    assertCountsAsNone({ offset, metadata: `${metadata}A` })
-  })
-
-  it("counts as none where it was made for another offset, or by somebody else", () => {
-    for (const offset of [0, 999, 1001]) assert.isFalse(new PartitionProgress({ ...sample, offset }).intact)
-    for (const metadata of [" ", "leader epoch 7", "{\"offset\":1000}", "NO_METADATA", "2.1000.0.rAA", "💥", "\0"]) {
-      assertCountsAsNone({ offset: 1000, metadata })
-    }
-  })
-
-  it("is nobody's damage where it is empty", () => {
-    const progress = fresh(7)
-    assert.isTrue(progress.intact)
-    assert.isTrue(progress.receive(7))
-  })
-
-  it("is read without a fault whatever it says, even with a checksum that is right", () => {
-    forSeeds(2000, (choices) => {
-      const bytes = Uint8Array.from({ length: choices.below(40) }, () => choices.chance(0.3) ? 255 : choices.below(256))
-      const payload = `${choices.pick(["r", "b"])}${Buffer.from(bytes).toString("base64url")}`
-      const metadata = `1.5.${crc32(`1.5.${payload}`).toString(16)}.${payload}`
-      const progress = new PartitionProgress({ offset: 5, metadata })
-      for (let offset = 5; offset < 300; offset++) progress.receive(offset)
-      assert.isAtMost(progress.head, 300)
-      if (!progress.intact) assert.strictEqual(progress.undone, 295)
-    })
-  })
-
-  it.effect.prop("is read without a fault whatever text it is", [Schema.String], ([metadata]) =>
-    Effect.sync(() => {
-      const progress = new PartitionProgress({ offset: 5, metadata })
-      assert.isTrue(progress.receive(5))
-    }))
 })

@@ -1,7 +1,7 @@
 import type { CommittedOffset } from "@origin-regions/kafka/KafkaAdmin"
 import { addRun, BITMAP_SPAN, type DoneRun } from "./DoneRuns.ts"
 import { decodeMetadata, encodeMetadata } from "./ProgressMetadata.ts"
-import { attemptedSince, NOTHING_RESERVED, type Reservation, reserve } from "./Reservation.ts"
+import { attemptedSince, NOTHING_RESERVED, type Reservation, reservationFrom } from "./Reservation.ts"
 
 /** A received request that is not done. `attemptedSince` is the earliest time at which it may have been sent, in the API's clock. */
 export interface Undone {
@@ -33,6 +33,8 @@ export class PartitionProgress {
   readonly #undone = new Map<number, Undone>()
   readonly #doneBefore: ReadonlyArray<DoneRun>
   readonly #reservedBefore: Reservation
+  /** Lanes whose first undone request may have been sent by an owner before us. */
+  readonly #lanesBefore = new Set<string>()
   #nextDoneBefore = 0
   #position: number
   #committed: CommittedOffset
@@ -61,6 +63,14 @@ export class PartitionProgress {
   /** The next offset to be received. */
   get position(): number {
     return this.#position
+  }
+
+  /**
+   * Whether everything has been received again that an owner before us may have sent. Nothing is sent before: of an address that one request changes, a
+   * later one could not be told apart any more from one that had been sent before the change.
+   */
+  get isCaughtUp(): boolean {
+    return this.#position >= this.#reservedBefore.through
   }
 
   /** Records received and not done. */
@@ -100,9 +110,19 @@ export class PartitionProgress {
     return undone
   }
 
+  /**
+   * Says which lane a record that was just received waits in. A lane's next request is sent only when the outcome of the one before is committed: of several
+   * undone ones only the first can have been sent by an owner before us.
+   */
+  queue(undone: Undone, lane: string): void {
+    if (undone.attemptedSince === undefined) return
+    if (this.#lanesBefore.has(lane)) undone.attemptedSince = undefined
+    else this.#lanesBefore.add(lane)
+  }
+
   /** Whether a request is reserved, and may be sent. */
   isReserved(offset: number): boolean {
-    return offset < this.#through
+    return this.isCaughtUp && offset < this.#through
   }
 
   /** A request is about to be sent: for whoever reads our last commit it may have been from then on. */
@@ -135,7 +155,7 @@ export class PartitionProgress {
 
   /** Whether more requests should be reserved: few are left that are and have not been sent. */
   get wantsReservation(): boolean {
-    return this.#ahead < RESERVED_AHEAD / 2
+    return this.isCaughtUp && this.#ahead < RESERVED_AHEAD / 2
   }
 
   /** Whether the last commit is out of date: more is done, or requests are reserved since a time that has passed. */
@@ -162,8 +182,10 @@ export class PartitionProgress {
     const offset = head ?? this.#position
     if (head !== undefined) addRun(done, at, this.#position)
     for (const { end, start } of this.#doneBefore) addRun(done, Math.max(start, this.#position), end)
-    const through = Math.max(this.#through, reservable)
-    const reservation = reserve({ through, since: now }, attempted, this.#reservedBefore, this.#position)
+    const through = this.isCaughtUp ? Math.max(this.#through, reservable) : this.#through
+    const reservation = this.isCaughtUp
+      ? { through, since: now, attempted }
+      : reservationFrom(offset, this.#reservedBefore)
     return { offset, metadata: encodeMetadata(offset, { owner: this.#owner, reservation, done }), through, since: now }
   }
 

@@ -21,7 +21,7 @@ const MAX_LENGTH = 4_096
 const VERSION = "1"
 const METADATA = /^1\.(\d{1,16})\.([0-9a-f]{1,8})\.([A-Za-z0-9_-]+)\.(.*)$/s
 
-/** Within Kafka's limit; where a place for each request that may have been sent is too much, they share one. */
+/** Within Kafka's limit; where a time for each request that was sent is too much, they share one. */
 export const encodeMetadata = (offset: number, metadata: ProgressMetadata): string => {
   const exact = write(offset, metadata)
   if (exact.length <= MAX_LENGTH || metadata.reservation.attempted.size === 0) return exact

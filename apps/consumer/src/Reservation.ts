@@ -1,82 +1,99 @@
+import { addRun, decodeRuns, type DoneRun, encodeRuns } from "./DoneRuns.ts"
 import { pushVarint, readVarints, unzigzag, zigzag } from "./Varints.ts"
 
 /**
- * Which requests may have been sent to the API, and since when (in the API's clock, milliseconds since 1970): those in `attempted` since the time that
- * stands there, any other below a range's `through` since its `since`. Ranges ascend; requests beyond the last have not been sent by anybody.
+ * Which requests may have been sent to the API, and since when (in the API's clock, milliseconds since 1970): those in `attempted`, in the order of their
+ * offsets, since the time that stands there, all others below `through` since `since`. Requests from `through` on have not been sent by anybody.
  */
 export interface Reservation {
-  readonly ranges: ReadonlyArray<ReservedRange>
+  readonly through: number
+  readonly since: number
   readonly attempted: ReadonlyMap<number, number>
 }
 
-interface ReservedRange {
-  readonly through: number
-  readonly since: number
-}
-
-export const NOTHING_RESERVED: Reservation = { ranges: [], attempted: new Map() }
-
-/** Ranges left behind by owners that died before they had read again what their predecessors had. */
-const MAX_RANGES = 8
+export const NOTHING_RESERVED: Reservation = { through: 0, since: 0, attempted: new Map() }
 
 /** The earliest time at which a request may have been sent; `undefined` where it has not been. */
-export const attemptedSince = ({ attempted, ranges }: Reservation, offset: number): number | undefined =>
-  attempted.get(offset) ?? ranges.find(({ through }) => offset < through)?.since
+export const attemptedSince = ({ attempted, since, through }: Reservation, offset: number): number | undefined =>
+  attempted.get(offset) ?? (offset < through ? since : undefined)
 
-/**
- * What is reserved now, where up to `position` the requests have been read (again): from there on, what an owner before may have sent stays as it was.
- */
-export const reserve = (
-  range: ReservedRange,
-  attempted: Map<number, number>,
-  before: Reservation,
-  position: number
-): Reservation => {
-  const left = before.ranges.filter(({ through }) => through > position)
-  for (const [offset, since] of before.attempted) if (offset >= position) attempted.set(offset, since)
-  const ranges = [range, ...left.slice(0, MAX_RANGES - 1)]
-  const last = left.at(-1)
-  if (left.length < MAX_RANGES || last === undefined) return { ranges, attempted }
-  const since = Math.min(...left.slice(MAX_RANGES - 2).map((each) => each.since))
-  return { ranges: [...ranges.slice(0, -1), { through: last.through, since }], attempted }
-}
+/** What it says of requests from an offset on. */
+export const reservationFrom = (offset: number, { attempted, ...rest }: Reservation): Reservation => ({
+  ...rest,
+  attempted: new Map([...attempted].filter(([each]) => each >= offset))
+})
 
-/** Without places of their own, all requests up to the last that may have been sent may have been since the earliest time. */
-export const coarser = ({ attempted, ranges }: Reservation): Reservation => {
-  let through = 0
-  let since = Math.min(...ranges.map((range) => range.since))
-  for (const [offset, time] of attempted) {
-    through = Math.max(through, offset + 1)
-    since = Math.min(since, time)
-  }
-  return { ranges: [{ through, since }, ...ranges.filter((range) => range.through > through)], attempted: new Map() }
+/** Without times of their own, all attempted requests may have been sent since the earliest time. */
+export const coarser = ({ attempted, ...rest }: Reservation): Reservation => {
+  let earliest = Number.POSITIVE_INFINITY
+  for (const since of attempted.values()) earliest = Math.min(earliest, since)
+  return { ...rest, attempted: new Map([...attempted.keys()].map((offset) => [offset, earliest])) }
 }
 
 /*
- * As varints: the number of ranges, and for each its end, from the offset on or from the range before, and its time; the number of attempted requests, and
- * for each the distance from the one before, and the difference of their times in zigzag.
+ * As varints: how far beyond the head requests are reserved, and since when; then the number of bytes that follow of this, and the attempted requests
+ * in one of two forms. `0`: for each run of them that have the same time, the distance from the end of the run before, its length, and the difference of
+ * their times in zigzag. `1`, where all have the same time: the time's difference, and their runs as done ones are encoded.
  */
 
-export const encodeReservation = (head: number, { attempted, ranges }: Reservation): ReadonlyArray<number> => {
+export const encodeReservation = (head: number, { attempted, since, through }: Reservation): ReadonlyArray<number> => {
   const bytes: Array<number> = []
-  pushVarint(bytes, ranges.length)
-  let from = head
-  for (const { since, through } of ranges) {
-    const end = Math.max(from, through)
-    pushVarint(bytes, end - from)
-    pushVarint(bytes, since)
-    from = end
+  pushVarint(bytes, Math.max(0, through - head))
+  pushVarint(bytes, since)
+  const runs = attemptedRuns(attempted)
+  const each = encodeRunsWithTimes(head, since, runs)
+  const [first] = runs
+  const shared = first !== undefined && runs.every((run) => run.since === first.since)
+    ? encodeRunsAt(head, since, first.since, runs)
+    : undefined
+  const shorter = shared !== undefined && shared.length < each.length ? shared : each
+  pushVarint(bytes, shorter.length)
+  return [...bytes, ...shorter]
+}
+
+interface AttemptedRun extends DoneRun {
+  readonly since: number
+}
+
+const attemptedRuns = (attempted: ReadonlyMap<number, number>): ReadonlyArray<AttemptedRun> => {
+  const runs: Array<AttemptedRun> = []
+  for (const [offset, since] of attempted) {
+    const last = runs.at(-1)
+    if (last?.end === offset && last.since === since) runs[runs.length - 1] = { ...last, end: offset + 1 }
+    else runs.push({ start: offset, end: offset + 1, since })
   }
-  pushVarint(bytes, attempted.size)
-  let offset = head
-  let time = ranges[0]?.since ?? 0
-  for (const [each, since] of attempted) {
-    pushVarint(bytes, each - offset)
-    pushVarint(bytes, zigzag(since - time))
-    offset = each
-    time = since
+  return runs
+}
+
+const encodeRunsWithTimes = (
+  head: number,
+  since: number,
+  runs: ReadonlyArray<AttemptedRun>
+): ReadonlyArray<number> => {
+  const bytes: Array<number> = [0]
+  let at = head
+  let time = since
+  for (const run of runs) {
+    pushVarint(bytes, run.start - at)
+    pushVarint(bytes, run.end - run.start)
+    pushVarint(bytes, zigzag(run.since - time))
+    at = run.end
+    time = run.since
   }
   return bytes
+}
+
+const encodeRunsAt = (
+  head: number,
+  since: number,
+  time: number,
+  runs: ReadonlyArray<AttemptedRun>
+): ReadonlyArray<number> => {
+  const bytes: Array<number> = [1]
+  pushVarint(bytes, zigzag(time - since))
+  const joined: Array<DoneRun> = []
+  for (const { end, start } of runs) addRun(joined, start, end)
+  return [...bytes, ...encodeRuns(head, joined)]
 }
 
 /** What `encodeReservation` has encoded, and the bytes behind it; `undefined` where the bytes are none. */
@@ -84,38 +101,54 @@ export const decodeReservation = (
   head: number,
   bytes: Uint8Array
 ): { readonly reservation: Reservation; readonly rest: Uint8Array } | undefined => {
-  const rangePairs = readPairs(bytes)
-  const attemptedPairs = rangePairs === undefined ? undefined : readPairs(rangePairs.rest)
-  if (rangePairs === undefined || attemptedPairs === undefined) return undefined
-  const ranges: Array<ReservedRange> = []
-  let from = head
-  for (const [length, since] of rangePairs.pairs) {
-    from += length
-    ranges.push({ through: from, since })
-  }
+  const read = readVarints(bytes, 3)
+  const [ahead, since, length] = read?.values ?? []
+  if (read === undefined || ahead === undefined || since === undefined || length === undefined) return undefined
+  if (length > read.rest.length) return undefined
+  const [form, ...payload] = read.rest.subarray(0, length)
+  const runs = form === 0
+    ? readRunsWithTimes(head, since, Uint8Array.from(payload))
+    : form === 1
+    ? readRunsAt(head, since, Uint8Array.from(payload))
+    : undefined
+  if (runs === undefined) return undefined
   const attempted = new Map<number, number>()
-  let offset = head
-  let time = ranges[0]?.since ?? 0
-  for (const [distance, difference] of attemptedPairs.pairs) {
-    offset += distance
-    time += unzigzag(difference)
-    attempted.set(offset, time)
-  }
-  return { reservation: { ranges, attempted }, rest: attemptedPairs.rest }
+  for (const run of runs) for (let offset = run.start; offset < run.end; offset++) attempted.set(offset, run.since)
+  return { reservation: { through: head + ahead, since, attempted }, rest: read.rest.subarray(length) }
 }
 
-/** A number, and that many pairs of numbers. */
-const readPairs = (
-  bytes: Uint8Array
-): { readonly pairs: ReadonlyArray<readonly [number, number]>; readonly rest: Uint8Array } | undefined => {
-  const counted = readVarints(bytes, 1)
-  const count = counted?.values[0]
-  if (counted === undefined || count === undefined || count > bytes.length) return undefined
-  const read = readVarints(counted.rest, count * 2)
-  if (read === undefined || read.values.length !== count * 2) return undefined
-  const pairs = Array.from(
-    { length: count },
-    (_, index) => [read.values[index * 2] ?? 0, read.values[index * 2 + 1] ?? 0] as const
-  )
-  return { pairs, rest: read.rest }
+/** No more than a partition can have undone, whoever wrote it. */
+const MAX_ATTEMPTED = 100_000
+
+const readRunsWithTimes = (
+  head: number,
+  since: number,
+  payload: Uint8Array
+): ReadonlyArray<AttemptedRun> | undefined => {
+  const { values } = readVarints(payload, payload.length) ?? {}
+  if (values === undefined || values.length % 3 !== 0) return undefined
+  const runs: Array<AttemptedRun> = []
+  let at = head
+  let time = since
+  let count = 0
+  for (let index = 0; index < values.length; index += 3) {
+    const start = at + (values[index] ?? 0)
+    at = start + (values[index + 1] ?? 0)
+    time += unzigzag(values[index + 2] ?? 0)
+    count += at - start
+    runs.push({ start, end: at, since: time })
+  }
+  return count > MAX_ATTEMPTED ? undefined : runs
+}
+
+const readRunsAt = (head: number, since: number, payload: Uint8Array): ReadonlyArray<AttemptedRun> | undefined => {
+  const read = readVarints(payload, 1)
+  const [difference] = read?.values ?? []
+  if (read === undefined || difference === undefined) return undefined
+  const time = since + unzigzag(difference)
+  const runs = decodeRuns(head, [...read.rest])
+  if (runs === undefined || runs.reduce((count, { end, start }) => count + end - start, 0) > MAX_ATTEMPTED) {
+    return undefined
+  }
+  return runs.map((run) => ({ ...run, since: time }))
 }

@@ -11,6 +11,7 @@ import {
   makeModelKafka,
   type ModelKafka,
   requestAt,
+  REQUESTS,
   sourceRecord,
   stale,
   type Taken,
@@ -35,7 +36,12 @@ const makeDelivery = Effect.gen(function*() {
       })
   })
   const context = yield* Layer.build(
-    layerAtLeastOnce({ groupId: "group", outcomesTopic: "outcomes", deadLettersTopic: "dead-letters" }).pipe(
+    layerAtLeastOnce({
+      groupId: "group",
+      requestsTopic: REQUESTS,
+      outcomesTopic: "outcomes",
+      deadLettersTopic: "dead-letters"
+    }).pipe(
       Layer.provide(admin),
       Layer.provide(kafka.layer)
     )
@@ -52,7 +58,9 @@ const collectLines = (lines: Array<string>) =>
 const owned = (partition: number): OwnedPartition => ({
   partition,
   progress: new PartitionProgress({ offset: 0, metadata: "" }),
+  unreserved: [],
   keptBytes: 0,
+  isDue: false,
   paused: false,
   lost: false
 })
@@ -63,10 +71,10 @@ const settled = (
   settlement: Settlement = created,
   record = requestAt(owner.partition, owner.progress.position)
 ): SettledTask => {
-  owner.progress.receive(record.offset)
+  const undone = owner.progress.receive(record.offset) ?? assert.fail("it was done before")
   const request = readRequest(record)
   return {
-    task: { owner, record, request, attempts: 2, failures: 1, firstTriedAt: 0 },
+    task: { owner, record, request, undone, attempts: 2, failures: 1, firstTriedAt: 0, inDoubt: false },
     settlement,
     settledAt: Date.UTC(2026, 10, 24)
   }
@@ -86,7 +94,10 @@ const letterSent = (each: SettledTask): Taken => {
   return { _tag: "Sent", topic: "dead-letters", record: deadLetter(each.task.record, { id, code: outcomecode }, 2000) }
 }
 
-const membership = (kafka: ModelKafka) => ({ subscription: kafka.subscription, epoch: 7 })
+const membership = (kafka: ModelKafka) => ({
+  subscription: kafka.subscription,
+  assignment: { epoch: 7, generation: { memberId: "member", generationId: 3 }, heads: new Map() }
+})
 
 /** What was committed of partition 0, from commit to commit. */
 const commits = (kafka: ModelKafka) =>
@@ -101,7 +112,7 @@ describe("Delivery at least once", () => {
       const [left, right] = [owned(0), owned(1)]
       const poison = sourceRecord(1, 0, "{", { key: new Uint8Array([7]), headers: [{ name: "x", value: null }] })
       const all = [settled(left), settled(right, malformed, poison), settled(left, gaveUp)]
-      yield* delivery.deliver(all, membership(kafka))
+      yield* delivery.deliver(all, [], membership(kafka))
       const [first, second, third] = all
       if (first === undefined || second === undefined || third === undefined) return assert.fail()
       assert.deepStrictEqual(kafka.taken, [
@@ -113,11 +124,12 @@ describe("Delivery at least once", () => {
         {
           _tag: "Committed",
           epoch: 7,
-          offsets: [{ partition: 0, offset: 2, metadata: "" }, { partition: 1, offset: 1, metadata: "" }]
+          offsets: [left, right].map(({ partition, progress: { committed } }) => ({ partition, ...committed }))
         }
       ])
+      assert.deepStrictEqual([left, right].map(({ progress }) => progress.committed.offset), [2, 1])
       assert.strictEqual(lookups.count, 1)
-      assert.isTrue(left.progress.isCommitted)
+      assert.isFalse(left.progress.hasMoved)
     }))
 
   it.effect("asks for the limit of dead letters once, and only when there is one", () =>
@@ -125,15 +137,15 @@ describe("Delivery at least once", () => {
       const { delivery, kafka, lookups } = yield* makeDelivery
       const owner = owned(0)
       const lines: Array<string> = []
-      yield* delivery.deliver([settled(owner)], membership(kafka))
+      yield* delivery.deliver([settled(owner)], [], membership(kafka))
       assert.strictEqual(lookups.count, 0)
       lookups.failures = 2
       const waiting = yield* Effect.forkChild(
-        delivery.deliver([settled(owner, gaveUp)], membership(kafka)).pipe(collectLines(lines))
+        delivery.deliver([settled(owner, gaveUp)], [], membership(kafka)).pipe(collectLines(lines))
       )
       yield* TestClock.adjust("2 seconds")
       yield* Fiber.join(waiting)
-      yield* delivery.deliver([settled(owner, gaveUp)], membership(kafka))
+      yield* delivery.deliver([settled(owner, gaveUp)], [], membership(kafka))
       assert.strictEqual(lookups.count, 3)
       assert.deepStrictEqual(
         lines,
@@ -150,7 +162,7 @@ describe("Delivery at least once", () => {
         Effect.sync(() => {
           if (what === "Sent") losing.lost = true
         })
-      yield* delivery.deliver([settled(lost), settled(losing), settled(kept)], membership(kafka))
+      yield* delivery.deliver([settled(lost), settled(losing), settled(kept)], [], membership(kafka))
       assert.lengthOf(kafka.taken.filter(({ _tag }) => _tag === "Sent"), 2)
       assert.deepStrictEqual([...kafka.heads.keys()], [0])
     }))
@@ -166,54 +178,40 @@ describe("Delivery at least once", () => {
       }
       const owner = owned(0)
       const lines: Array<string> = []
-      yield* delivery.deliver([settled(owner)], membership(kafka)).pipe(collectLines(lines))
+      assert.strictEqual(
+        yield* delivery.deliver([settled(owner)], [], membership(kafka)).pipe(collectLines(lines)),
+        "stale"
+      )
       assert.strictEqual(tries, 1)
       assert.deepStrictEqual(lines, [])
-      assert.isFalse(owner.progress.isCommitted)
+      assert.deepStrictEqual([owner.progress.isMarked, owner.progress.hasMoved], [false, true])
       kafka.hindrance = () => Effect.void
-      yield* delivery.commit([owner], membership(kafka))
-      assert.isTrue(owner.progress.isCommitted)
-      assert.deepStrictEqual(kafka.heads.get(0), { offset: 1, metadata: "" })
+      assert.strictEqual(yield* delivery.commit([owner], membership(kafka)), "committed")
+      assert.deepStrictEqual([owner.progress.isMarked, owner.progress.hasMoved], [true, false])
+      assert.strictEqual(kafka.heads.get(0)?.offset, 1)
     }))
 
-  it.effect("goes on with a warning when commits keep failing, as the next one says it all", () =>
+  it.effect("tries a commit again until it succeeds, each time with what is done by then", () =>
     Effect.gen(function*() {
       const { delivery, kafka } = yield* makeDelivery
-      let tries = 0
-      kafka.hindrance = (what) => {
-        if (what === "Sent") return Effect.void
-        tries += 1
-        return Effect.fail(unreachable("commit offsets"))
-      }
-      const owner = owned(0)
-      const lines: Array<string> = []
-      const delivering = yield* Effect.forkChild(
-        delivery.deliver([settled(owner)], membership(kafka)).pipe(collectLines(lines))
-      )
-      yield* TestClock.adjust("3 seconds")
-      yield* Fiber.join(delivering)
-      assert.strictEqual(tries, 4)
-      assert.deepStrictEqual(lines, ["Warn Could not commit offsets: no broker answers"])
-      kafka.hindrance = () => Effect.void
-      yield* delivery.deliver([settled(owner)], membership(kafka))
-      assert.deepStrictEqual(kafka.heads.get(0), { offset: 2, metadata: "" })
-    }))
-
-  it.effect("never lets an older progress replace a newer one", () =>
-    Effect.gen(function*() {
-      const { delivery, kafka } = yield* makeDelivery
-      let failures = 1
+      let failures = 3
       kafka.hindrance = (what) =>
         what === "Committed" && failures-- > 0 ? Effect.fail(unreachable("commit offsets")) : Effect.void
       const owner = owned(0)
       const [first, second] = [settled(owner), settled(owner)]
-      const earlier = yield* Effect.forkChild(delivery.deliver([first], membership(kafka)))
-      yield* Effect.repeat(kafka.nextTaken, { until: ({ _tag }) => _tag === "Sent" })
-      const later = yield* Effect.forkChild(delivery.deliver([second], membership(kafka)))
-      yield* Effect.repeat(kafka.nextTaken, { until: ({ _tag }) => _tag === "Sent" })
-      yield* TestClock.adjust("5 seconds")
-      yield* Fiber.joinAll([earlier, later])
-      assert.deepStrictEqual(commits(kafka).map((each) => each?.offset), [2, 2])
-      assert.isTrue(owner.progress.isCommitted)
+      const lines: Array<string> = []
+      const delivering = yield* Effect.forkChild(
+        delivery.deliver([first], [], membership(kafka)).pipe(collectLines(lines))
+      )
+      yield* TestClock.adjust("2 seconds")
+      assert.isUndefined(delivering.pollUnsafe())
+      owner.progress.done(second.task.record.offset)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* Fiber.join(delivering), "committed")
+      assert.deepStrictEqual(
+        lines,
+        Array.from({ length: 3 }, () => "Warn Could not commit offsets: no broker answers. Trying again")
+      )
+      assert.deepStrictEqual(commits(kafka).map((each) => each?.offset), [2])
     }))
 })
