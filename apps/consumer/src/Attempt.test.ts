@@ -573,18 +573,21 @@ describe("A request that may have been applied by an owner before us", () => {
     { operation: "upsert", found: other, expected: "expired" },
     { operation: "delete", found: missing, expected: recovered("deleted", null) },
     { operation: "delete", found: mapping, expected: "expired" }
-  ])("expired, $operation: the mapping is read before it may fail", ({ expected, found, operation }) =>
-    Effect.gen(function*() {
-      yield* TestClock.setTime(CHANGED)
-      const attempt = yield* makeAttempt([new Unavailable({ status: 503, message: "busy" }), found])
-      const task = taskOf(eventOf(operation, {}, { expirytime: "2020-01-01T00:00:00Z" }), CHANGED)
-      assert.strictEqual((yield* attempt.make(task))._tag, "Waiting")
-      const result = yield* attempt.make(task)
-      if (expected === "expired") assert.deepInclude(result, { settlement: expiredIn2020 })
-      else assert.deepStrictEqual(result, expected)
-      assert.deepStrictEqual(attempt.calls, ["get zone/2001:db8::1", "get zone/2001:db8::1"])
-      assert.strictEqual(task.attempts, 0)
-    }))
+  ])(
+    "expired, $operation: the mapping is read before it may fail",
+    ({ expected, found, operation }) =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(CHANGED)
+        const attempt = yield* makeAttempt([new Unavailable({ status: 503, message: "busy" }), found])
+        const task = taskOf(eventOf(operation, {}, { expirytime: "2020-01-01T00:00:00Z" }), CHANGED)
+        assert.strictEqual((yield* attempt.make(task))._tag, "Waiting")
+        const result = yield* attempt.make(task)
+        if (expected === "expired") assert.deepInclude(result, { settlement: expiredIn2020 })
+        else assert.deepStrictEqual(result, expected)
+        assert.deepStrictEqual(attempt.calls, ["get zone/2001:db8::1", "get zone/2001:db8::1"])
+        assert.strictEqual(task.attempts, 0)
+      })
+  )
 
   it.effect("given up: the mapping is read, for as long as that takes", () =>
     Effect.gen(function*() {

@@ -48,6 +48,23 @@ const wantsCommit = ({ isDue, progress, unreserved }: OwnedPartition): boolean =
 
 const isFull = ({ keptBytes, progress }: OwnedPartition) => progress.undone >= MAX_UNDONE || keptBytes >= MAX_KEPT_BYTES
 
+const keep = (owner: OwnedPartition, record: SourceRecord, undone: Undone) => {
+  const task: Task = {
+    owner,
+    record,
+    request: readRequest(record),
+    undone,
+    attempts: 0,
+    failures: 0,
+    firstTriedAt: undefined,
+    inDoubt: false
+  }
+  owner.progress.queue(undone, laneOf(task))
+  task.inDoubt = undone.attemptedSince !== undefined
+  owner.keptBytes += sizeOf(record)
+  owner.unreserved.push(task)
+}
+
 /**
  * The way of every request: received, queued in its address's lane, attempted, settled, published, committed.
  *
@@ -179,23 +196,6 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     admit(owner)
     pump()
     return undefined
-  }
-
-  const keep = (owner: OwnedPartition, record: SourceRecord, undone: Undone) => {
-    const task: Task = {
-      owner,
-      record,
-      request: readRequest(record),
-      undone,
-      attempts: 0,
-      failures: 0,
-      firstTriedAt: undefined,
-      inDoubt: false
-    }
-    owner.progress.queue(undone, laneOf(task))
-    task.inDoubt = undone.attemptedSince !== undefined
-    owner.keptBytes += sizeOf(record)
-    owner.unreserved.push(task)
   }
 
   /** Lets the requests go that are reserved by now, and asks for a commit that reserves more where few are left. */
@@ -362,7 +362,10 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     status: () => ({
       inFlight,
       waiting: lanes.waiting,
-      queued: lanes.size - lanes.waiting,
+      queued: [...owned.values()].reduce(
+        (queued, { unreserved }) => queued + unreserved.length,
+        lanes.size - lanes.waiting
+      ),
       unpublished: outbox.length + delivering,
       partitions: [...owned.values()].map(({ partition, paused, progress }) => ({
         partition,

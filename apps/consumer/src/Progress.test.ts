@@ -189,6 +189,14 @@ interface ModelledRecord {
   wasReserved: boolean
 }
 
+/** What has come up in all lives. */
+interface Seen {
+  doubts: number
+  cautious: number
+  caughtUpLate: number
+  longest: number
+}
+
 /** The first record of each lane: what may be sent. */
 const firstOfLanes = (records: Iterable<ModelledRecord>): ReadonlyArray<ModelledRecord> => {
   const first = new Map<string, ModelledRecord>()
@@ -199,14 +207,14 @@ const firstOfLanes = (records: Iterable<ModelledRecord>): ReadonlyArray<Modelled
 /** The owners of one partition, one after the other, and what is true of its records whatever they know. */
 class ModelledLives {
   readonly #choices: Choices
-  readonly #seen: { doubts: number; cautious: number; caughtUpLate: number; longest: number }
+  readonly #seen: Seen
   readonly #records: Array<ModelledRecord> = []
   #now = NOW
   #committed: CommittedOffset = { offset: 0, metadata: "" }
   /** What is done as far as the group knows. */
   #done = new Set<ModelledRecord>()
 
-  constructor(choices: Choices, seen: ModelledLives["#seen"]) {
+  constructor(choices: Choices, seen: Seen) {
     this.#choices = choices
     this.#seen = seen
     const lanes = choices.pick([3, 20, 400]) ?? 1

@@ -7,13 +7,17 @@ import { sourceRecord } from "./fixtures/ModelKafka.ts"
 import { isAsAsked, resolve } from "./Resolution.ts"
 
 const changeOf = (operation: Operation): Change => {
-  const { verdict } = readRequest(sourceRecord(0, 0, JSON.stringify({
-    specversion: "1.0",
-    id: "1",
-    source: "/test",
-    type: requestTypes[operation],
-    data: { zone_id: "zone", ip: "192.0.2.1", vendor: "aws", region: "us-east-1" }
-  })))
+  const { verdict } = readRequest(sourceRecord(
+    0,
+    0,
+    JSON.stringify({
+      specversion: "1.0",
+      id: "1",
+      source: "/test",
+      type: requestTypes[operation],
+      data: { zone_id: "zone", ip: "192.0.2.1", vendor: "aws", region: "us-east-1" }
+    })
+  ))
   return verdict._tag === "Apply" ? verdict.change : assert.fail("it can't be applied")
 }
 

@@ -10,7 +10,10 @@ const encode = (...values: ReadonlyArray<number>): Uint8Array => {
 
 describe("Varints", () => {
   it("take seven bits a byte", () => {
-    const rows = [[0, 1], [127, 1], [128, 2], [16_383, 2], [16_384, 3], [2 ** 32, 5], [Number.MAX_SAFE_INTEGER, 8]] as const
+    const rows = [[0, 1], [127, 1], [128, 2], [16_383, 2], [16_384, 3], [2 ** 32, 5], [
+      Number.MAX_SAFE_INTEGER,
+      8
+    ]] as const
     for (const [value, length] of rows) assert.strictEqual(encode(value).length, length, String(value))
     assert.deepStrictEqual([...encode(300)], [0xac, 0x02])
   })
@@ -25,7 +28,12 @@ describe("Varints", () => {
 
   it("are as many as there are, and none where the last is cut off or too large", () => {
     assert.deepStrictEqual(readVarints(encode(1, 2), 5), { values: [1, 2], rest: new Uint8Array() })
-    for (const bytes of [[0x80], [1, 0xff, 0xff], Array.from({ length: 20 }, () => 0xff), [...Array.from({ length: 8 }, () => 0xff), 1]]) {
+    for (
+      const bytes of [[0x80], [1, 0xff, 0xff], Array.from({ length: 20 }, () => 0xff), [
+        ...Array.from({ length: 8 }, () => 0xff),
+        1
+      ]]
+    ) {
       assert.isUndefined(readVarints(Uint8Array.from(bytes), 5))
     }
   })
