@@ -1,5 +1,18 @@
 import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
-import { Cause, Clock, Context, Deferred, Duration, Effect, Exit, FiberSet, Layer, Schedule, type Scope } from "effect"
+import {
+  Cause,
+  Clock,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  type Fiber,
+  FiberSet,
+  Layer,
+  Schedule,
+  type Scope
+} from "effect"
 import type { Consumer, EachBatchPayload } from "kafkajs"
 import { type ConsumerGroup, GROUP_OWNER, type GroupOwner } from "./internal/ConsumerGroupPatch.ts"
 import type { GroupGeneration } from "./internal/GroupFencing.ts"
@@ -166,6 +179,8 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
   let phase: Phase = "joining"
   let epoch = 0
   let partitions: ReadonlyArray<number> = []
+  /** Looks up where the group stands with the current assignment: of a former one, that would end the transactions of who came after us. */
+  let assigning: Fiber.Fiber<void> | undefined
   /** Done once the handler has been told of the current assignment. */
   let assigned = Deferred.makeUnsafe<void>()
   let group: ConsumerGroup | undefined
@@ -316,7 +331,8 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
     assigned = Deferred.makeUnsafe()
     lastContact = now()
     resume(...partitions)
-    fork(assign(epoch, { memberId: payload.memberId, generationId: group?.generationId ?? -1 }, partitions))
+    assigning?.interruptUnsafe()
+    assigning = fork(assign(epoch, { memberId: payload.memberId, generationId: group?.generationId ?? -1 }, partitions))
   })
   consumer.on("consumer.heartbeat", () => {
     lastContact = now()

@@ -1,10 +1,10 @@
 import { Context, Duration, Effect, Layer, Option, Ref, Schedule, Semaphore } from "effect"
 import type { Producer } from "kafkajs"
 import { fencedBy, type GroupGeneration, UNSTABLE_OFFSET_COMMIT } from "./internal/GroupFencing.ts"
-import { makeClient } from "./internal/KafkaClient.ts"
+import { inOrder, makeClient } from "./internal/KafkaClient.ts"
 import { kafkaError } from "./internal/KafkaErrors.ts"
 import { requestsOf, topicMessages } from "./internal/OutgoingRequests.ts"
-import { Partitioners } from "./internal/PatchedKafkaJS.ts"
+import { Partitioners, TRANSACTION_RETRY } from "./internal/PatchedKafkaJS.ts"
 import { makeOffsetReader } from "./internal/StableOffsets.ts"
 import { type CommittedOffset, KafkaAdmin } from "./KafkaAdmin.ts"
 import type { OffsetCommit } from "./KafkaConsumer.ts"
@@ -63,27 +63,23 @@ const RETRY_SPACING = Duration.millis(500)
 
 const hangingPolls = Duration.toMillis(HANGING_AFTER) / Duration.toMillis(POLL_SPACING)
 
-const close = (producer: Producer) => Effect.ignore(Effect.tryPromise(() => producer.disconnect()))
+/** How long a transaction may go on that nobody waits for any more, because the process ends. It takes milliseconds where Kafka answers. */
+const END_TIMEOUT = Duration.seconds(2)
 
-const untilKnown = <A>(effect: Effect.Effect<A, KafkaError>) =>
+const close = (producer: Producer) => inOrder(Effect.tryPromise(() => producer.disconnect()))
+
+/** Whatever the fault is: as long as it is not known whether a transaction was committed, its records must not be published again. */
+const untilKnown = <A>(effect: Effect.Effect<A, KafkaError>): Effect.Effect<A> =>
   effect.pipe(
-    Effect.tapError((error) => Effect.logWarning(error.message)),
-    Effect.retry({
-      schedule: Schedule.spaced(RETRY_SPACING),
-      while: ({ reason }) => reason._tag === "Unreachable" || reason._tag === "Crashed"
-    })
+    Effect.tapError((error) => Effect.logWarning(`${error.message}. Trying again`)),
+    Effect.retry(Schedule.spaced(RETRY_SPACING)),
+    Effect.orDie
   )
 
 const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: TransactionOptions) {
   const { groupId, ownerOf, topic, transactionalId } = options
   const admin = yield* KafkaAdmin
-  const client = yield* makeClient(settings, "origin-regions-transactions", {
-    initialRetryTime: 5,
-    maxRetryTime: 1_000,
-    factor: 0.2,
-    multiplier: 1.6,
-    retries: 16
-  })
+  const client = yield* makeClient(settings, "origin-regions-transactions", TRANSACTION_RETRY)
   const readOffsets = yield* makeOffsetReader(client)
   const current = yield* Ref.make(Option.none<Producer>())
   const oneAtATime = yield* Semaphore.make(1)
@@ -100,10 +96,15 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
           allowAutoTopicCreation: false,
           createPartitioner: Partitioners.DefaultPartitioner
         })
-        await producer.connect()
-        // The id is taken with a producer's first transaction; aborting an empty one sends nothing.
-        const transaction = await producer.transaction()
-        await transaction.abort()
+        try {
+          await producer.connect()
+          // The id is taken with a producer's first transaction; aborting an empty one sends nothing.
+          const transaction = await producer.transaction()
+          await transaction.abort()
+        } catch (error) {
+          void producer.disconnect().catch(() => {})
+          throw error
+        }
         return producer
       },
       catch: (error) => kafkaError("begin transactions", error)
@@ -119,26 +120,39 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
       ? Effect.succeed(open_.value)
       : Effect.tap(open(transactionalId), (fresh) => Ref.set(current, Option.some(fresh))))
 
-  const attempt = (producer: Producer, { generation, offsets, records }: Transaction) =>
-    Effect.tryPromise({
-      try: async () => {
-        const transaction = await producer.transaction()
-        // Records before offsets: only these are tried again while the transaction before is still being completed.
-        for (const request of requestsOf(records)) {
-          await transaction.sendBatch({ acks: -1, topicMessages: topicMessages(request) })
-        }
-        const partitions = offsets.map(({ metadata, offset, partition }) => ({
-          partition,
-          offset: String(offset),
-          metadata
-        }))
-        await transaction.sendOffsets({
-          consumerGroupId: groupId,
-          topics: fencedBy([{ topic, partitions }], generation)
-        })
-        await transaction.commit()
-      },
-      catch: (error) => kafkaError("publish outcomes with their progress", error)
+  const run = async (producer: Producer, { generation, offsets, records }: Transaction): Promise<void> => {
+    const transaction = await producer.transaction()
+    // Records before offsets: only these are tried again while the transaction before is still being completed.
+    for (const request of requestsOf(records)) {
+      await transaction.sendBatch({ acks: -1, topicMessages: topicMessages(request) })
+    }
+    const partitions = offsets.map(({ metadata, offset, partition }) => ({
+      partition,
+      offset: String(offset),
+      metadata
+    }))
+    await transaction.sendOffsets({
+      consumerGroupId: groupId,
+      topics: fencedBy([{ topic, partitions }], generation)
+    })
+    await transaction.commit()
+  }
+
+  /** A transaction that is given up half-way stays open until somebody else ends it, and so it may go on for a while. */
+  const attempt = (producer: Producer, transaction: Transaction) =>
+    Effect.suspend(() => {
+      const running = run(producer, transaction)
+      return Effect.tryPromise({
+        try: () => running,
+        catch: (error) => kafkaError("publish outcomes with their progress", error)
+      }).pipe(
+        Effect.onInterrupt(() =>
+          Effect.andThen(
+            Effect.timeoutOption(Effect.promise(() => running.catch(() => {})), END_TIMEOUT),
+            drop
+          )
+        )
+      )
     })
 
   const stableOffsets = Effect.fn("KafkaTransactions.stableOffsets")(function*(
@@ -212,8 +226,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
     stableOffsets,
     commit: Effect.fn("KafkaTransactions.commit")((transaction: Transaction) =>
       Effect.flatMap(producer, (open_) =>
-        // A transaction that is given up half-way would stay open until somebody else ends it.
-        Effect.uninterruptible(attempt(open_, transaction)).pipe(
+        attempt(open_, transaction).pipe(
           Effect.catch((error) =>
             // The new producer ends what the old one left pending, and only then do the offsets say how it went.
             Effect.andThen(drop, untilKnown(producer)).pipe(
