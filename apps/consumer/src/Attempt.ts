@@ -21,6 +21,21 @@ const settled = (settlement: Settlement): AttemptResult => ({ _tag: "Settled", s
 const succeeded = (result: "created" | "upserted" | "deleted" | "unchanged", mapping: Mapping | null): AttemptResult =>
   settled({ _tag: "Succeeded", result, mapping, recovered: false })
 
+/** What the API says when it refuses. */
+interface Refusal {
+  readonly code: number
+  readonly message: string
+  readonly documentationUrl?: string | undefined
+}
+
+const rejection = ({ code, documentationUrl, message }: Refusal) =>
+  ({
+    _tag: "Rejected",
+    code,
+    message,
+    ...(documentationUrl === undefined ? undefined : { documentationUrl })
+  }) as const
+
 /** What is decided without asking the API: precedence is malformed, expired, 1146, 1157. */
 const decidedLocally = (verdict: Verdict, expiresAt: number | null, now: number): Settlement | undefined => {
   if (verdict._tag === "Malformed") return { _tag: "Malformed", issues: verdict.issues }
@@ -73,7 +88,7 @@ export class Attempt extends Context.Service<Attempt, {
         }
 
         /** A true conflict: tells what is there, and whether it is what was asked for. */
-        const conflict = (change: Change, error: { readonly code: number; readonly message: string }) =>
+        const conflict = (change: Change, refusal: Refusal) =>
           api.get({ zone_id: change.zoneId, origin_ip: change.originIp }).pipe(
             Effect.map((existing) => ({
               existing: { vendor: existing.vendor, region: existing.region, modified_on: existing.modified_on },
@@ -81,9 +96,7 @@ export class Attempt extends Context.Service<Attempt, {
                 existing.region === change.region
             })),
             Effect.catchReason("ApiError", "NotFound", () => Effect.succeed({ existing: null, matches: false })),
-            Effect.map((found) =>
-              settled({ _tag: "Rejected", code: error.code, message: error.message, conflict: found })
-            )
+            Effect.map((found) => settled({ ...rejection(refusal), conflict: found }))
           )
 
         const wait = (task: Task, error: ApiError): AttemptResult => {
@@ -115,15 +128,10 @@ export class Attempt extends Context.Service<Attempt, {
               return Effect.succeed(
                 change.operation === "delete"
                   ? succeeded("unchanged", null)
-                  : settled({ _tag: "Rejected", code: reason.code, message: reason.message })
+                  : settled(rejection(reason))
               )
             case "Rejected":
-              return Effect.succeed(settled({
-                _tag: "Rejected",
-                code: reason.code,
-                message: reason.message,
-                ...(reason.documentationUrl === undefined ? undefined : { documentationUrl: reason.documentationUrl })
-              }))
+              return Effect.succeed(settled(rejection(reason)))
             default:
               return Effect.succeed(wait(task, error))
           }
