@@ -16,6 +16,7 @@ import { ApiServer } from "./ApiServer.ts"
 import { Authentication } from "./Authentication.ts"
 import { Credentials } from "./Credentials.ts"
 import { successEnvelope } from "./Envelope.ts"
+import { Faults } from "./Faults.ts"
 import { AllEntries, OneEntry, Regions } from "./Generation1.ts"
 import { MappingStore, ZONE_LIMIT } from "./MappingStore.ts"
 import * as Sqlite from "./MappingStore/Sqlite.ts"
@@ -31,6 +32,7 @@ const settings = (database: string) =>
     database,
     tokens: [Redacted.make("t0ken")],
     keys: [{ email: "a@example.com", key: Redacted.make("k3y") }],
+    faults: true,
     logFormat: "json",
     logLevel: "Info"
   })
@@ -533,6 +535,7 @@ describe("ApiServer", () => {
   const shared = ApiServer.layerNoDeps.pipe(
     Layer.provide([
       Authentication.layerNoDeps,
+      Faults.layerNoDeps,
       OriginRegions.layerNoDeps,
       NodeHttpServer.layerHttpServices
     ]),
@@ -593,6 +596,7 @@ describe("ApiServer", () => {
         Layer.provide([
           Layer.mock(OriginRegions)({ supportedRegions, list: () => Effect.die(new Error("a bug")) }),
           Authentication.layerNoDeps,
+          Faults.layerNoDeps,
           NodeHttpServer.layerHttpServices
         ]),
         Layer.provide([Credentials.layerNoDeps, Sqlite.layer(":memory:")]),

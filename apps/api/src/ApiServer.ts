@@ -7,6 +7,7 @@ import type { Duplex } from "node:stream"
 import { Authentication } from "./Authentication.ts"
 import { Credentials } from "./Credentials.ts"
 import { failureEnvelope } from "./Envelope.ts"
+import { Faults } from "./Faults.ts"
 import { httpApplication } from "./HttpApplication.ts"
 import * as Sqlite from "./MappingStore/Sqlite.ts"
 import { OriginRegions } from "./OriginRegions.ts"
@@ -74,7 +75,12 @@ export class ApiServer extends Context.Service<ApiServer, {
   )
 
   static readonly layer = this.layerNoDeps.pipe(
-    Layer.provide([Authentication.layerNoDeps, OriginRegions.layerNoDeps, NodeHttpServer.layerHttpServices]),
+    Layer.provide([
+      Authentication.layerNoDeps,
+      Faults.layerNoDeps,
+      OriginRegions.layerNoDeps,
+      NodeHttpServer.layerHttpServices
+    ]),
     Layer.provide([
       Credentials.layerNoDeps,
       Layer.unwrap(Effect.map(Settings, ({ database }) => Sqlite.layer(database)))

@@ -18,6 +18,7 @@ describe("Settings", () => {
         host: "127.0.0.1",
         port: 8787,
         database: ".data/api.sqlite",
+        faults: false,
         logFormat: "json",
         logLevel: "Info"
       })
@@ -46,13 +47,14 @@ describe("Settings", () => {
         API_HOST: "no host",
         API_PORT: "65536",
         API_KEYS: "nobody",
+        API_FAULTS: "yes",
         LOG_FORMAT: "loud",
         LOG_LEVEL: "Warning"
       }))
       assert.strictEqual(error[Runtime.errorExitCode], 2)
       assert.deepStrictEqual(
         error.problems.map(({ setting }) => setting).toSorted(),
-        ["API_HOST", "API_KEYS", "API_PORT", "LOG_FORMAT", "LOG_LEVEL"]
+        ["API_FAULTS", "API_HOST", "API_KEYS", "API_PORT", "LOG_FORMAT", "LOG_LEVEL"]
       )
       assert.include(error.message, "a whole number from 0 to 65535")
     }))

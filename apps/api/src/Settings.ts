@@ -29,6 +29,7 @@ const names = [
   "API_DATABASE",
   "API_TOKENS",
   "API_KEYS",
+  "API_FAULTS",
   "LOG_FORMAT",
   "LOG_LEVEL"
 ] as const
@@ -41,6 +42,7 @@ const names = [
  * - `API_DATABASE`: the SQLite file; default `.data/api.sqlite`;
  * - `API_TOKENS`: the bearer tokens that are let in, with commas between them;
  * - `API_KEYS`: the same as `email:key`, for clients that send `X-Auth-Email` and `X-Auth-Key`. At least one of the two must be set;
+ * - `API_FAULTS`: `true` lets `/faults` inject faults, for tests and rehearsals; default `false`;
  * - `LOG_FORMAT` (`json`, `pretty`, `logfmt`; default `json`) and `LOG_LEVEL` (default `Info`).
  */
 export class Settings extends Context.Service<Settings, {
@@ -49,6 +51,7 @@ export class Settings extends Context.Service<Settings, {
   readonly database: string
   readonly tokens: ReadonlyArray<Redacted.Redacted>
   readonly keys: ReadonlyArray<AccountKey>
+  readonly faults: boolean
   readonly logFormat: typeof logFormats[number]
   readonly logLevel: typeof logLevels[number]
 }>()("@origin-regions/api/Settings") {
@@ -87,6 +90,7 @@ const read = (reader: SettingReader) => {
       const colon = pair.indexOf(":")
       return { email: pair.slice(0, colon), key: Redacted.make(pair.slice(colon + 1), { label: "API_KEYS" }) }
     }),
+    faults: reader.boolean("API_FAULTS", { default: false }),
     logFormat: reader.oneOf("LOG_FORMAT", logFormats, { default: "json" }) ?? "json",
     logLevel: reader.oneOf("LOG_LEVEL", logLevels, { default: "Info" }) ?? "Info"
   })
