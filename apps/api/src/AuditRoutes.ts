@@ -5,6 +5,7 @@ import { HttpRouter } from "effect/http"
 import { adminRoute } from "./AdminRoute.ts"
 import { badRequest, failure, success } from "./Envelope.ts"
 import { type AuditEntry, type AuditQuery, MappingStore, type StoredMapping } from "./MappingStore.ts"
+import { wholeNumber } from "./WholeNumber.ts"
 
 /**
  * `GET /audit?zone=&after=&limit=`: every change that was made, oldest first. `after` is the `sequence` of the last one known; what an answer
@@ -38,11 +39,6 @@ const readQuery = (parameters: URLSearchParams): Result.Result<AuditQuery, strin
   if (after === undefined) return Result.fail("after must be a sequence: a whole number from 0")
   if (limit === undefined) return Result.fail("limit must be a whole number from 1 to 1000")
   return Result.succeed({ zoneId, after, limit })
-}
-
-const wholeNumber = (text: string, minimum: number, maximum: number): number | undefined => {
-  const number = Number(text)
-  return /^\d+$/.test(text) && number >= minimum && number <= maximum ? number : undefined
 }
 
 const toWire = (entry: AuditEntry) => ({

@@ -18,6 +18,7 @@ describe("Settings", () => {
         host: "127.0.0.1",
         port: 8787,
         database: ".data/api.sqlite",
+        generations: [1, 2],
         faults: false,
         logFormat: "json",
         logLevel: "Info"
@@ -48,13 +49,14 @@ describe("Settings", () => {
         API_PORT: "65536",
         API_KEYS: "nobody",
         API_FAULTS: "yes",
+        API_GENERATIONS: "2,3",
         LOG_FORMAT: "loud",
         LOG_LEVEL: "Warning"
       }))
       assert.strictEqual(error[Runtime.errorExitCode], 2)
       assert.deepStrictEqual(
         error.problems.map(({ setting }) => setting).toSorted(),
-        ["API_FAULTS", "API_HOST", "API_KEYS", "API_PORT", "LOG_FORMAT", "LOG_LEVEL"]
+        ["API_FAULTS", "API_GENERATIONS", "API_HOST", "API_KEYS", "API_PORT", "LOG_FORMAT", "LOG_LEVEL"]
       )
       assert.include(error.message, "a whole number from 0 to 65535")
     }))

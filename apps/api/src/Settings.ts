@@ -20,6 +20,9 @@ export interface AccountKey {
   readonly key: Redacted.Redacted
 }
 
+/** The generations of the API that there are. */
+export type Generation = 1 | 2
+
 const logFormats = ["json", "pretty", "logfmt"] as const
 const logLevels = ["All", "Trace", "Debug", "Info", "Warn", "Error", "Fatal", "None"] as const
 
@@ -29,6 +32,7 @@ const names = [
   "API_DATABASE",
   "API_TOKENS",
   "API_KEYS",
+  "API_GENERATIONS",
   "API_FAULTS",
   "LOG_FORMAT",
   "LOG_LEVEL"
@@ -42,6 +46,7 @@ const names = [
  * - `API_DATABASE`: the SQLite file; default `.data/api.sqlite`;
  * - `API_TOKENS`: the bearer tokens that are let in, with commas between them;
  * - `API_KEYS`: the same as `email:key`, for clients that send `X-Auth-Email` and `X-Auth-Key`. At least one of the two must be set;
+ * - `API_GENERATIONS`: which generations of the API are served; default `1,2`;
  * - `API_FAULTS`: `true` lets `/faults` inject faults, for tests and rehearsals; default `false`;
  * - `LOG_FORMAT` (`json`, `pretty`, `logfmt`; default `json`) and `LOG_LEVEL` (default `Info`).
  */
@@ -51,6 +56,7 @@ export class Settings extends Context.Service<Settings, {
   readonly database: string
   readonly tokens: ReadonlyArray<Redacted.Redacted>
   readonly keys: ReadonlyArray<AccountKey>
+  readonly generations: ReadonlyArray<Generation>
   readonly faults: boolean
   readonly logFormat: typeof logFormats[number]
   readonly logLevel: typeof logLevels[number]
@@ -90,6 +96,11 @@ const read = (reader: SettingReader) => {
       const colon = pair.indexOf(":")
       return { email: pair.slice(0, colon), key: Redacted.make(pair.slice(colon + 1), { label: "API_KEYS" }) }
     }),
+    generations: [
+      ...new Set(
+        reader.list("API_GENERATIONS", "1, 2 or both, with a comma between", /^[12]$/, { default: ["1", "2"] })
+      )
+    ].map((generation) => generation === "1" ? 1 : 2),
     faults: reader.boolean("API_FAULTS", { default: false }),
     logFormat: reader.oneOf("LOG_FORMAT", logFormats, { default: "json" }) ?? "json",
     logLevel: reader.oneOf("LOG_LEVEL", logLevels, { default: "Info" }) ?? "Info"
