@@ -4,8 +4,9 @@ import { type ApiErrorName, apiErrors } from "@origin-regions/domain/ApiError"
 import { canonicalize } from "@origin-regions/domain/OriginIp"
 import { parseTimestamp } from "@origin-regions/domain/Timestamp"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
-import { Effect, Layer, Logger } from "effect"
+import { Duration, Effect, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
+import { hash } from "node:crypto"
 import { connect } from "node:net"
 import { DatabaseSync } from "node:sqlite"
 import { ApiServer } from "./ApiServer.ts"
@@ -13,6 +14,7 @@ import { Authentication } from "./Authentication.ts"
 import { Credentials } from "./Credentials.ts"
 import { Faults } from "./Faults.ts"
 import {
+  type Answer,
   assertFailure,
   auditOf,
   bearer,
@@ -34,6 +36,7 @@ import { MappingStore, ZONE_LIMIT } from "./MappingStore.ts"
 import * as Sqlite from "./MappingStore/Sqlite.ts"
 import { openApiGeneration1, openApiGeneration2 } from "./OpenApiDocument.ts"
 import { OriginRegions } from "./OriginRegions.ts"
+import { RateLimit } from "./RateLimit.ts"
 import { Settings } from "./Settings.ts"
 import { supportedRegions } from "./SupportedRegions.ts"
 
@@ -480,7 +483,74 @@ layer(onFile(), { excludeTestServices: true })("ApiServer, below HTTP", (it) => 
     }))
 })
 
+const limitOf = (answer: Answer) => answer.headers["ratelimit"]
+
 describe("ApiServer", () => {
+  it.effect("limits each credential as it is published, and says so in every answer", () =>
+    Effect.gen(function*() {
+      const path = yield* newZone
+      const other = { "x-auth-email": "a@example.com", "x-auth-key": "k3y" }
+      const first = yield* post(path, draft)
+      assert.strictEqual(first.headers["ratelimit-policy"], "\"default\";q=3;w=300")
+      assert.strictEqual(limitOf(first), "\"default\";r=2;t=300")
+      yield* TestClock.adjust("1500 millis")
+      assert.strictEqual(limitOf(yield* post(path, draft)), "\"default\";r=1;t=299")
+      assert.strictEqual(limitOf(yield* call({ path })), "\"default\";r=0;t=299")
+      const refused = yield* call({ method: "DELETE", path: `${path}/192.0.2.1` })
+      assertFailure(refused, ["rate_limited"])
+      assert.strictEqual(refused.headers["retry-after"], "60")
+      assert.strictEqual((yield* call({ path, headers: other })).status, 200)
+      yield* TestClock.adjust("59 seconds")
+      assert.strictEqual((yield* call({ path })).headers["retry-after"], "1")
+      yield* TestClock.adjust("1 second")
+      const again = yield* call({ path })
+      assert.strictEqual(limitOf(again), "\"default\";r=2;t=300")
+      assert.lengthOf(resultOf(AllEntries, again).value, 1, "nothing was deleted")
+    }).pipe(
+      Effect.provide(onFile({ rateLimit: { requests: 3, window: Duration.minutes(5), block: Duration.minutes(1) } }))
+    ))
+
+  it.live("gives up on a request that does not arrive, with an answer that lets it be sent again", () =>
+    Effect.gen(function*() {
+      const begun = [
+        `POST ${yield* newZone} HTTP/1.1`,
+        "Host: x",
+        "Authorization: Bearer t0ken",
+        "Content-Length: 9",
+        "",
+        "{"
+      ]
+      const [start = "", ...body] = (yield* write(begun.join("\r\n"))).split("\r\n\r\n")
+      assert.match(start, /^HTTP\/1.1 408 /u)
+      assert.include(body.join(""), "\"code\":1140")
+    }).pipe(Effect.provide(onFile({ requestTimeout: Duration.millis(200) }))))
+
+  it.live("takes no more connections than it may", () =>
+    Effect.gen(function*() {
+      const { address } = yield* ApiServer
+      const { hostname, port } = new URL(address)
+      const first = connect(Number(port), hostname)
+      yield* Effect.callback<void>((resume) => {
+        first.once("data", () => resume(Effect.void))
+        first.write("GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+      })
+      assert.strictEqual(yield* write("GET /health HTTP/1.1\r\nHost: x\r\n\r\n"), "")
+      first.destroy()
+    }).pipe(Effect.provide(onFile({ maxConnections: 1 }))))
+
+  it.live("does what the file of tokens says, and no more", () =>
+    Effect.gen(function*() {
+      const mine = collection("mine")
+      const headers = { authorization: "Bearer reader" }
+      assert.strictEqual((yield* call({ path: mine, headers })).status, 200)
+      assertFailure(yield* call({ path: collection("theirs"), headers }), ["authentication_error"])
+      assertFailure(yield* call({ method: "POST", path: mine, headers, body: draft }), ["authentication_error"])
+      assertFailure(yield* call({ path: "/audit?zone=mine", headers }), ["authentication_error"])
+      assertFailure(yield* call({ path: "/faults", headers }), ["authentication_error"])
+    }).pipe(Effect.provide(onFile({
+      grants: [{ sha256: hash("sha256", "reader", "hex"), scopes: ["read"], zones: [ZoneId.make("mine")] }]
+    }))))
+
   it.effect("dates answers and mappings by one clock", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(86_400_123)
@@ -496,7 +566,7 @@ describe("ApiServer", () => {
       OriginRegions.layerNoDeps,
       NodeHttpServer.layerHttpServices
     ]),
-    Layer.provide(Credentials.layerNoDeps),
+    Layer.provide([Credentials.layerNoDeps, RateLimit.layerNoDeps]),
     Layer.provideMerge(Sqlite.layer(":memory:")),
     Layer.provide([testSettings({}), Logger.layer([])])
   )
@@ -564,7 +634,7 @@ describe("ApiServer", () => {
           Faults.layerNoDeps,
           NodeHttpServer.layerHttpServices
         ]),
-        Layer.provide([Credentials.layerNoDeps, Sqlite.layer(":memory:")]),
+        Layer.provide([Credentials.layerNoDeps, RateLimit.layerNoDeps, Sqlite.layer(":memory:")]),
         Layer.provide([testSettings({}), Logger.layer([])])
       )
     )))

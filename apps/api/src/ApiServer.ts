@@ -11,6 +11,7 @@ import { Faults } from "./Faults.ts"
 import { httpApplication } from "./HttpApplication.ts"
 import * as Sqlite from "./MappingStore/Sqlite.ts"
 import { OriginRegions } from "./OriginRegions.ts"
+import { RateLimit } from "./RateLimit.ts"
 import { Settings } from "./Settings.ts"
 
 /** Another program listens on the port. */
@@ -53,10 +54,15 @@ export class ApiServer extends Context.Service<ApiServer, {
   static readonly layerNoDeps = Layer.effect(
     ApiServer,
     Effect.gen(function*() {
-      const { host, port } = yield* Settings
+      const { host, maxConnections, port, requestTimeout } = yield* Settings
       const requests = yield* Scope.fork(yield* Effect.scope)
       const handle = yield* NodeHttpServer.makeHandler(yield* httpApplication, { scope: requests })
-      const server = createServer({ requireHostHeader: false }, (request, response) => {
+      const server = createServer({
+        requireHostHeader: false,
+        requestTimeout: Duration.toMillis(requestTimeout),
+        headersTimeout: Duration.toMillis(requestTimeout),
+        connectionsCheckingInterval: 1000
+      }, (request, response) => {
         // Refused as RFC 9112 (3.2) says; Node would do it with an empty body.
         if (request.headers.host === undefined && request.httpVersion === "1.1") {
           response.writeHead(malformed.status, malformed.headers).end(malformed.body)
@@ -64,6 +70,7 @@ export class ApiServer extends Context.Service<ApiServer, {
           handle(request, response)
         }
       })
+      server.maxConnections = maxConnections
       server.on("checkExpectation", handle)
       server.on("clientError", answerUnreadable)
       yield* Effect.acquireRelease(listen(server, host, port), () => close(server))
@@ -83,6 +90,7 @@ export class ApiServer extends Context.Service<ApiServer, {
     ]),
     Layer.provide([
       Credentials.layerNoDeps,
+      RateLimit.layerNoDeps,
       Layer.unwrap(Effect.map(Settings, ({ database }) => Sqlite.layer(database)))
     ])
   )
