@@ -9,6 +9,7 @@ import { Credentials } from "./Credentials.ts"
 import { failureEnvelope } from "./Envelope.ts"
 import { Faults } from "./Faults.ts"
 import { httpApplication } from "./HttpApplication.ts"
+import * as Postgres from "./MappingStore/Postgres.ts"
 import * as Sqlite from "./MappingStore/Sqlite.ts"
 import { OriginRegions } from "./OriginRegions.ts"
 import { RateLimit } from "./RateLimit.ts"
@@ -42,6 +43,13 @@ export class ApiServerError extends Schema.TaggedError<ApiServerError>()("ApiSer
 
 /** How long requests under way may take once the server is asked to stop. */
 const grace = Duration.seconds(5)
+
+const storeLayer = Layer.unwrap(
+  Effect.map(
+    Settings,
+    ({ database, databaseUrl }) => databaseUrl === undefined ? Sqlite.layer(database) : Postgres.layer(databaseUrl)
+  )
+)
 
 /**
  * The API on a port. It listens when everything behind it is ready; when its scope closes it takes no more requests, finishes those under way,
@@ -91,7 +99,7 @@ export class ApiServer extends Context.Service<ApiServer, {
     Layer.provide([
       Credentials.layerNoDeps,
       RateLimit.layerNoDeps,
-      Layer.unwrap(Effect.map(Settings, ({ database }) => Sqlite.layer(database)))
+      storeLayer
     ])
   )
 }

@@ -34,6 +34,7 @@ describe("Settings", () => {
         host: "127.0.0.1",
         port: 8787,
         database: ".data/api.sqlite",
+        databaseUrl: undefined,
         grants: [],
         rateLimit: undefined,
         maxConnections: 1024,
@@ -94,6 +95,10 @@ describe("Settings", () => {
     { what: "a token with a space", environment: { API_TOKENS: "s3cret token" } },
     { what: "an empty token", environment: { API_TOKENS: "s3cret,,other" } },
     { what: "a key without an address", environment: { API_KEYS: "s3cret" } },
+    {
+      what: "a database that is no PostgreSQL",
+      environment: { API_TOKENS: "one", DATABASE_URL: "mysql://u:s3cret@h/d" }
+    },
     { what: "an address without a key", environment: { API_KEYS: "s3cret@example.com:" } }
   ])("refuses $what without repeating it", ({ environment }) =>
     Effect.gen(function*() {

@@ -38,6 +38,7 @@ const names = [
   "API_HOST",
   "API_PORT",
   "API_DATABASE",
+  "DATABASE_URL",
   "API_TOKENS",
   "API_KEYS",
   "API_TOKENS_FILE",
@@ -58,6 +59,7 @@ const names = [
  * - `API_HOST`: the address to listen on; default `127.0.0.1`, this machine only;
  * - `API_PORT`: default `8787`; `0` takes any free one;
  * - `API_DATABASE`: the SQLite file; default `.data/api.sqlite`;
+ * - `DATABASE_URL`: a PostgreSQL database, `postgres://user:password@host:port/name`, to use instead;
  * - `API_TOKENS`: the bearer tokens that are let in, with commas between them;
  * - `API_KEYS`: the same as `email:key`, for clients that send `X-Auth-Email` and `X-Auth-Key`;
  * - `API_TOKENS_FILE`: a JSON file of tokens' hashes with what each may do. One of the three must be set;
@@ -72,6 +74,7 @@ export class Settings extends Context.Service<Settings, {
   readonly host: string
   readonly port: number
   readonly database: string
+  readonly databaseUrl: Redacted.Redacted | undefined
   readonly tokens: ReadonlyArray<Redacted.Redacted>
   readonly keys: ReadonlyArray<AccountKey>
   readonly grants: ReadonlyArray<Grant>
@@ -121,6 +124,7 @@ const read = (reader: SettingReader) => {
     }),
     port: reader.integer("API_PORT", { minimum: 0, maximum: 65_535 }, { default: 8787 }),
     database: reader.text("API_DATABASE", "the path of a file", { default: ".data/api.sqlite" }),
+    databaseUrl: databaseUrlOf(reader),
     tokens: credentials.tokens.map((token) => Redacted.make(token, { label: "API_TOKENS" })),
     keys: credentials.keys.map((pair) => {
       const colon = pair.indexOf(":")
@@ -139,6 +143,15 @@ const read = (reader: SettingReader) => {
     logFormat: reader.oneOf("LOG_FORMAT", logFormats, { default: "json" }) ?? "json",
     logLevel: reader.oneOf("LOG_LEVEL", logLevels, { default: "Info" }) ?? "Info"
   })
+}
+
+const databaseUrlOf = (reader: SettingReader): Redacted.Redacted | undefined => {
+  if (!reader.isSet("DATABASE_URL")) return undefined
+  const expected = "a PostgreSQL address like postgres://user:password@host:5432/name"
+  const url = reader.secret("DATABASE_URL", expected)
+  if (/^postgres(?:ql)?:$/.test(URL.parse(Redacted.value(url))?.protocol ?? "")) return url
+  reader.problem("DATABASE_URL", expected, "<hidden>")
+  return undefined
 }
 
 const grantsOf = (reader: SettingReader): ReadonlyArray<Grant> => {
