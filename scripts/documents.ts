@@ -1,5 +1,5 @@
 /** Writes the generated documents; with `--check` it only says which of them are stale. */
-import { openApiGeneration1 } from "@origin-regions/api/OpenApiDocument"
+import { openApiGeneration1, openApiGeneration2 } from "@origin-regions/api/OpenApiDocument"
 import { asyncApi } from "@origin-regions/domain/AsyncApi"
 import { Effect, FileSystem, Path } from "effect"
 import { root } from "./Command.ts"
@@ -15,7 +15,8 @@ const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 
 const documents: ReadonlyArray<Document> = [
   { path: "docs/asyncapi.json", render: () => json(asyncApi()) },
-  { path: "docs/openapi-v1.json", render: () => json(openApiGeneration1()) }
+  { path: "docs/openapi-v1.json", render: () => json(openApiGeneration1()) },
+  { path: "docs/openapi-v2.json", render: () => json(openApiGeneration2()) }
 ]
 
 /** Whether the file has what the document renders to. */

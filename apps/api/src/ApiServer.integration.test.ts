@@ -4,158 +4,46 @@ import { type ApiErrorName, apiErrors } from "@origin-regions/domain/ApiError"
 import { canonicalize } from "@origin-regions/domain/OriginIp"
 import { parseTimestamp } from "@origin-regions/domain/Timestamp"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
-import { Effect, Layer, Logger, Redacted, Schema } from "effect"
+import { Duration, Effect, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
-import { mkdtempSync, rmSync } from "node:fs"
-import { type IncomingHttpHeaders, request as startRequest } from "node:http"
+import { hash } from "node:crypto"
 import { connect } from "node:net"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { ApiServer } from "./ApiServer.ts"
 import { Authentication } from "./Authentication.ts"
 import { Credentials } from "./Credentials.ts"
-import { successEnvelope } from "./Envelope.ts"
-import { AllEntries, OneEntry, Regions } from "./Generation1.ts"
+import { Faults } from "./Faults.ts"
+import {
+  type Answer,
+  assertFailure,
+  auditOf,
+  bearer,
+  type Call,
+  call,
+  collection,
+  draft,
+  newZone,
+  newZoneId,
+  onFile,
+  patch,
+  post,
+  resultOf,
+  testSettings,
+  withId
+} from "./fixtures/TestServer.ts"
+import { AllEntries, BatchOutcome, OneEntry, Regions } from "./Generation1.ts"
 import { MappingStore, ZONE_LIMIT } from "./MappingStore.ts"
 import * as Sqlite from "./MappingStore/Sqlite.ts"
-import { openApiGeneration1 } from "./OpenApiDocument.ts"
+import { openApiGeneration1, openApiGeneration2 } from "./OpenApiDocument.ts"
 import { OriginRegions } from "./OriginRegions.ts"
+import { RateLimit } from "./RateLimit.ts"
 import { Settings } from "./Settings.ts"
 import { supportedRegions } from "./SupportedRegions.ts"
 
-const settings = (database: string) =>
-  Layer.succeed(Settings, {
-    host: "127.0.0.1",
-    port: 0,
-    database,
-    tokens: [Redacted.make("t0ken")],
-    keys: [{ email: "a@example.com", key: Redacted.make("k3y") }],
-    logFormat: "json",
-    logLevel: "Info"
-  })
+const batch = (method: "PATCH" | "DELETE", zone: string, body?: unknown) =>
+  call({ method, path: `${zone}/batch`, ...(body === undefined ? {} : { body }) })
 
-/** The real thing on a file of its own. */
-const onFile = Layer.unwrap(
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.sync(() => mkdtempSync(join(tmpdir(), "api-server-"))),
-      (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
-    ),
-    (directory) => Layer.provideMerge(ApiServer.layer, settings(join(directory, "api.sqlite")))
-  )
-).pipe(Layer.provide(Logger.layer([])))
-
-interface Answer {
-  readonly status: number
-  readonly headers: IncomingHttpHeaders
-  readonly text: string
-  readonly body: unknown
-}
-
-interface Call {
-  readonly method?: string
-  readonly path: string
-  readonly headers?: Readonly<Partial<Record<string, string>>>
-  readonly body?: unknown
-  /** Sent as it is. */
-  readonly raw?: string
-}
-
-const bearer = { authorization: "Bearer t0ken" }
-
-// Not `fetch`: it rewrites paths before it sends them.
-const call = ({ body, headers = bearer, method = "GET", path, raw }: Call) =>
-  Effect.flatMap(ApiServer, ({ address }) =>
-    Effect.callback<Answer>((resume) => {
-      const { hostname, port } = new URL(address)
-      const payload = raw ?? (body === undefined ? undefined : JSON.stringify(body))
-      const framing = payload === undefined || headers["transfer-encoding"] !== undefined
-        ? {}
-        : { "content-length": Buffer.byteLength(payload) }
-      const options = { hostname, port, method, path, headers: { ...headers, ...framing }, agent: false }
-      const request = startRequest(options, (response) => {
-        const chunks: Array<Buffer> = []
-        response.on("data", (chunk: Buffer) => chunks.push(chunk))
-        response.on("end", () => {
-          const text = Buffer.concat(chunks).toString()
-          const json = text !== "" && response.headers["content-type"] === "application/json"
-          resume(Effect.succeed({
-            status: response.statusCode ?? 0,
-            headers: response.headers,
-            text,
-            body: json ? JSON.parse(text) : undefined
-          }))
-        })
-      })
-      request.on("error", (error) => resume(Effect.die(error)))
-      request.end(payload)
-    }))
-
-const withId = (id: string) => ({ ...bearer, "x-request-id": id })
-
-const collection = (zone: string) => `/client/v4/zones/${zone}/cache/origin_cloud_regions`
-
-let zones = 0
-/** The path of a zone that no other test uses. */
-const newZone = Effect.sync(() => collection(`zone_${++zones}`))
-
-const draft = { ip: "192.0.2.1", vendor: "aws", region: "us-east-1" }
-
-const post = (path: string, body: unknown) => call({ method: "POST", path, body })
-const patch = (path: string, body: unknown) => call({ method: "PATCH", path, body })
-
-/** The answer's result, after a check of its status, headers and every field against the schema that the documentation is made of. */
-const resultOf = <S extends Schema.Codec<{ readonly result: unknown }, unknown>>(
-  schema: S,
-  answer: Answer
-): S["Type"]["result"] => {
-  assert.strictEqual(answer.status, 200, answer.text)
-  assert.strictEqual(answer.headers["content-type"], "application/json")
-  return Schema.decodeUnknownSync(schema, { onExcessProperty: "error" })(answer.body).result
-}
-
-const assertFailure = (
-  answer: Answer,
-  names: ReadonlyArray<ApiErrorName>,
-  { chain, status }: { readonly status?: number; readonly chain?: ReadonlyArray<unknown> } = {}
-) => {
-  assert.deepStrictEqual(answer.body, {
-    success: false,
-    errors: names.map((name) => ({
-      code: apiErrors[name].code,
-      message: apiErrors[name].message,
-      ...(chain === undefined ? {} : { error_chain: chain })
-    })),
-    messages: [],
-    result: null
-  })
-  assert.strictEqual(answer.status, status ?? names.map((name) => apiErrors[name].status)[0])
-  assert.strictEqual(answer.headers["content-type"], "application/json")
-}
-
-const LoggedPlacement = Schema.NullOr(
-  Schema.Struct({ vendor: Schema.String, region: Schema.String, modified_on: Schema.String })
-)
-
-const AuditAnswer = successEnvelope(Schema.Array(
-  Schema.Struct({
-    sequence: Schema.Int,
-    at: Schema.String,
-    token_id: Schema.String,
-    request_id: Schema.String,
-    generation: Schema.Literals([1, 2]),
-    operation: Schema.String,
-    zone_id: Schema.String,
-    origin_ip: Schema.String,
-    before: LoggedPlacement,
-    after: LoggedPlacement
-  })
-))
-
-const auditOf = (answer: Answer) => resultOf(AuditAnswer, answer)
-
-layer(onFile, { excludeTestServices: true })("ApiServer, generation 1", (it) => {
+layer(onFile(), { excludeTestServices: true })("ApiServer, generation 1", (it) => {
   it.effect("lists nothing for a zone without mappings", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(resultOf(AllEntries, yield* call({ path: yield* newZone })), {
@@ -223,6 +111,76 @@ layer(onFile, { excludeTestServices: true })("ApiServer, generation 1", (it) => 
       assert.deepStrictEqual(resultOf(OneEntry, yield* call({ method: "DELETE", path: `${zone}/192.0.2.1` })), created)
       assertFailure(yield* call({ method: "DELETE", path: `${zone}/192.0.2.1` }), ["nothing_to_delete"])
       assertFailure(yield* call({ path: `${zone}/192.0.2.1` }), ["not_found"])
+    }))
+
+  it.effect("upserts a batch, and says what it left out", () =>
+    Effect.gen(function*() {
+      const zone = yield* newZone
+      yield* post(zone, draft)
+      const { modified_on, value } = resultOf(
+        BatchOutcome,
+        yield* batch("PATCH", zone, [
+          { ip: "192.0.2.1", vendor: "gcp", region: "us-central1" },
+          { ip: "010.0.0.1", vendor: "aws", region: "us-east-1" },
+          { ip: "2001:DB8::1", vendor: "aws", region: "us-east-1" },
+          { ip: "192.0.2.2", vendor: "aws", region: "westeurope" },
+          7,
+          { ip: "192.0.2.1", vendor: "oci", region: "eu-frankfurt-1" }
+        ])
+      )
+      assert.deepStrictEqual<unknown>(value, {
+        succeeded: [
+          { "origin-ip": "192.0.2.1", vendor: "gcp", region: "us-central1" },
+          { "origin-ip": "2001:db8::1", vendor: "aws", region: "us-east-1" },
+          { "origin-ip": "192.0.2.1", vendor: "oci", region: "eu-frankfurt-1" }
+        ],
+        failed: [
+          { "origin-ip": "010.0.0.1", error: apiErrors.invalid_ip.message },
+          { "origin-ip": "192.0.2.2", error: apiErrors.unsupported_region.message },
+          { "origin-ip": "", error: apiErrors.invalid_ip.message }
+        ]
+      })
+      const all = resultOf(AllEntries, yield* call({ path: zone }))
+      assert.deepStrictEqual(all.value.map(({ vendor }) => vendor), ["oci", "aws"])
+      assert.strictEqual(all.modified_on, modified_on)
+      const nothing = resultOf(BatchOutcome, yield* batch("PATCH", zone, [{ ip: "x" }]))
+      assert.isNull(nothing.modified_on)
+    }))
+
+  it.effect("deletes a batch, and gives what was deleted", () =>
+    Effect.gen(function*() {
+      const zone = yield* newZone
+      yield* post(zone, draft)
+      const { value } = resultOf(
+        BatchOutcome,
+        yield* batch("DELETE", zone, ["192.0.2.1", "192.0.2.1", "192.0.2.9", "x", null])
+      )
+      assert.deepStrictEqual<unknown>(value, {
+        succeeded: [{ "origin-ip": "192.0.2.1", vendor: "aws", region: "us-east-1" }],
+        failed: [
+          { "origin-ip": "x", error: apiErrors.invalid_ip.message },
+          { "origin-ip": "", error: apiErrors.invalid_ip.message },
+          { "origin-ip": "192.0.2.1", error: apiErrors.nothing_to_delete.message },
+          { "origin-ip": "192.0.2.9", error: apiErrors.nothing_to_delete.message }
+        ]
+      })
+      assert.deepStrictEqual(resultOf(AllEntries, yield* call({ path: zone })).value, [])
+    }))
+
+  const badBatches: ReadonlyArray<readonly [string, unknown]> = [
+    ["nothing", undefined],
+    ["no items", []],
+    ["101 items", Array.from({ length: 101 }, (_, index) => ({ ...draft, ip: `192.0.2.${index}` }))],
+    ["an object", { items: [draft] }],
+    ["a string", "192.0.2.1"]
+  ]
+  it.effect.each(badBatches)("refuses a batch of %s as a whole", ([, body]) =>
+    Effect.gen(function*() {
+      const zone = yield* newZone
+      yield* post(zone, { ...draft, ip: "192.0.2.200" })
+      assertFailure(yield* batch("PATCH", zone, body), ["invalid_ip"])
+      assertFailure(yield* batch("DELETE", zone, body), ["invalid_ip"])
+      assert.lengthOf(resultOf(AllEntries, yield* call({ path: zone })).value, 1)
     }))
 
   it.effect("tells what it supports", () =>
@@ -336,8 +294,8 @@ layer(onFile, { excludeTestServices: true })("ApiServer, generation 1", (it) => 
     ["PATCH", `${collection("zone")}/supported_regions`],
     ["DELETE", `${collection("zone")}/supported_regions`],
     ["GET", `${collection("zone")}/batch`],
-    ["PATCH", `${collection("zone")}/batch`],
-    ["DELETE", `${collection("zone")}/batch`],
+    ["PUT", `${collection("zone")}/batch`],
+    ["POST", `${collection("zone")}/batch`],
     ["POST", "/health"],
     ["GET", collection("z".repeat(33))],
     ["GET", collection("z".repeat(200))],
@@ -405,8 +363,8 @@ layer(onFile, { excludeTestServices: true })("ApiServer, generation 1", (it) => 
   ]
   it.effect("keeps a line at /audit for every write that it accepted, and for no other", () =>
     Effect.gen(function*() {
-      const path = yield* newZone
-      const zone_id = `zone_${zones}`
+      const zone_id = yield* newZoneId
+      const path = collection(zone_id)
       const created = yield* call({ method: "POST", path, body: draft, headers: withId("mine-1") })
       assert.strictEqual(created.headers["x-request-id"], "mine-1")
       yield* call({ method: "POST", path, body: draft, headers: withId("mine-2") })
@@ -465,8 +423,8 @@ layer(onFile, { excludeTestServices: true })("ApiServer, generation 1", (it) => 
   it.effect("says to anybody that it is healthy, what it counted, and what it serves", () =>
     Effect.gen(function*() {
       yield* call({ path: `${yield* newZone}/192.0.2.1` })
-      const [health, metrics, openapi, docs] = yield* Effect.forEach(
-        ["/health", "/metrics", "/openapi.json", "/docs"],
+      const [health, metrics, openapi1, openapi2, docs1, docs2, docs] = yield* Effect.forEach(
+        ["/health", "/metrics", "/openapi-v1.json", "/openapi-v2.json", "/docs/v1", "/docs/v2", "/docs"],
         (path) => call({ path, headers: {} })
       )
       assert.deepStrictEqual(health?.body, { status: "ok" })
@@ -474,10 +432,14 @@ layer(onFile, { excludeTestServices: true })("ApiServer, generation 1", (it) => 
         metrics?.text ?? "",
         /^origin_regions_api_requests_total\{generation="1",operation="get",code="1142"\} [1-9]/mu
       )
-      assert.deepStrictEqual(openapi?.body, JSON.parse(JSON.stringify(openApiGeneration1())))
-      assert.match(docs?.text ?? "", /^<!doctype html>/u)
-      assert.isAbove(docs?.text.length ?? 0, 1_000_000, "the page has its script in itself")
-      assert.notMatch(String(docs?.headers["content-security-policy"]), /http/u)
+      assert.deepStrictEqual(openapi1?.body, JSON.parse(JSON.stringify(openApiGeneration1())))
+      assert.deepStrictEqual(openapi2?.body, JSON.parse(JSON.stringify(openApiGeneration2())))
+      for (const page of [docs1, docs2]) {
+        assert.match(page?.text ?? "", /^<!doctype html>/u)
+        assert.isAbove(page?.text.length ?? 0, 1_000_000, "the page has its script in itself")
+        assert.notMatch(String(page?.headers["content-security-policy"]), /http/u)
+      }
+      assert.strictEqual(docs?.headers.location, "/docs/v2")
     }))
 })
 
@@ -492,7 +454,7 @@ const write = (text: string) =>
       socket.on("error", (error) => resume(Effect.die(error)))
     }))
 
-layer(onFile, { excludeTestServices: true })("ApiServer, below HTTP", (it) => {
+layer(onFile(), { excludeTestServices: true })("ApiServer, below HTTP", (it) => {
   const head = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
   it.effect.each<readonly [string, string, number]>([
     ["something else than HTTP", "\x16\x03\x01\x02\r\n\r\n", 400],
@@ -521,31 +483,100 @@ layer(onFile, { excludeTestServices: true })("ApiServer, below HTTP", (it) => {
     }))
 })
 
+const limitOf = (answer: Answer) => answer.headers["ratelimit"]
+
 describe("ApiServer", () => {
+  it.effect("limits each credential as it is published, and says so in every answer", () =>
+    Effect.gen(function*() {
+      const path = yield* newZone
+      const other = { "x-auth-email": "a@example.com", "x-auth-key": "k3y" }
+      const first = yield* post(path, draft)
+      assert.strictEqual(first.headers["ratelimit-policy"], "\"default\";q=3;w=300")
+      assert.strictEqual(limitOf(first), "\"default\";r=2;t=300")
+      yield* TestClock.adjust("1500 millis")
+      assert.strictEqual(limitOf(yield* post(path, draft)), "\"default\";r=1;t=299")
+      assert.strictEqual(limitOf(yield* call({ path })), "\"default\";r=0;t=299")
+      const refused = yield* call({ method: "DELETE", path: `${path}/192.0.2.1` })
+      assertFailure(refused, ["rate_limited"])
+      assert.strictEqual(refused.headers["retry-after"], "60")
+      assert.strictEqual((yield* call({ path, headers: other })).status, 200)
+      yield* TestClock.adjust("59 seconds")
+      assert.strictEqual((yield* call({ path })).headers["retry-after"], "1")
+      yield* TestClock.adjust("1 second")
+      const again = yield* call({ path })
+      assert.strictEqual(limitOf(again), "\"default\";r=2;t=300")
+      assert.lengthOf(resultOf(AllEntries, again).value, 1, "nothing was deleted")
+    }).pipe(
+      Effect.provide(onFile({ rateLimit: { requests: 3, window: Duration.minutes(5), block: Duration.minutes(1) } }))
+    ))
+
+  it.live("gives up on a request that does not arrive, with an answer that lets it be sent again", () =>
+    Effect.gen(function*() {
+      const begun = [
+        `POST ${yield* newZone} HTTP/1.1`,
+        "Host: x",
+        "Authorization: Bearer t0ken",
+        "Content-Length: 9",
+        "",
+        "{"
+      ]
+      const [start = "", ...body] = (yield* write(begun.join("\r\n"))).split("\r\n\r\n")
+      assert.match(start, /^HTTP\/1.1 408 /u)
+      assert.include(body.join(""), "\"code\":1140")
+    }).pipe(Effect.provide(onFile({ requestTimeout: Duration.millis(200) }))))
+
+  it.live("takes no more connections than it may", () =>
+    Effect.gen(function*() {
+      const { address } = yield* ApiServer
+      const { hostname, port } = new URL(address)
+      const first = connect(Number(port), hostname)
+      yield* Effect.callback<void>((resume) => {
+        first.once("data", () => resume(Effect.void))
+        first.write("GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+      })
+      assert.strictEqual(yield* write("GET /health HTTP/1.1\r\nHost: x\r\n\r\n"), "")
+      first.destroy()
+    }).pipe(Effect.provide(onFile({ maxConnections: 1 }))))
+
+  it.live("does what the file of tokens says, and no more", () =>
+    Effect.gen(function*() {
+      const mine = collection("mine")
+      const headers = { authorization: "Bearer reader" }
+      assert.strictEqual((yield* call({ path: mine, headers })).status, 200)
+      assertFailure(yield* call({ path: collection("theirs"), headers }), ["authentication_error"])
+      assertFailure(yield* call({ method: "POST", path: mine, headers, body: draft }), ["authentication_error"])
+      assertFailure(yield* call({ path: "/audit?zone=mine", headers }), ["authentication_error"])
+      assertFailure(yield* call({ path: "/faults", headers }), ["authentication_error"])
+    }).pipe(Effect.provide(onFile({
+      grants: [{ sha256: hash("sha256", "reader", "hex"), scopes: ["read"], zones: [ZoneId.make("mine")] }]
+    }))))
+
   it.effect("dates answers and mappings by one clock", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(86_400_123)
       const answer = yield* post(yield* newZone, draft)
       assert.strictEqual(answer.headers.date, "Fri, 02 Jan 1970 00:00:00 GMT")
       assert.strictEqual(resultOf(OneEntry, answer).modified_on, "1970-01-02T00:00:00.123Z")
-    }).pipe(Effect.provide(onFile)))
+    }).pipe(Effect.provide(onFile())))
 
   const shared = ApiServer.layerNoDeps.pipe(
     Layer.provide([
       Authentication.layerNoDeps,
+      Faults.layerNoDeps,
       OriginRegions.layerNoDeps,
       NodeHttpServer.layerHttpServices
     ]),
-    Layer.provide(Credentials.layerNoDeps),
+    Layer.provide([Credentials.layerNoDeps, RateLimit.layerNoDeps]),
     Layer.provideMerge(Sqlite.layer(":memory:")),
-    Layer.provide([settings(":memory:"), Logger.layer([])])
+    Layer.provide([testSettings({}), Logger.layer([])])
   )
   it.live("refuses new addresses in a full zone, and replaces those that are there", () =>
     Effect.gen(function*() {
-      const zone = yield* newZone
+      const zoneId = yield* newZoneId
+      const zone = collection(zoneId)
       const first = resultOf(OneEntry, yield* post(zone, { ...draft, ip: "10.0.0.0" }))
       const store = yield* MappingStore
-      const [stored] = yield* store.list(ZoneId.make(`zone_${zones}`))
+      const [stored] = yield* store.list(ZoneId.make(zoneId))
       assert.isDefined(stored)
       for (let index = 1; index < ZONE_LIMIT; index++) {
         const originIp = canonicalize(`10.0.${index >> 8}.${index & 255}`) ?? assert.fail("not an address")
@@ -559,6 +590,13 @@ describe("ApiServer", () => {
       assertFailure(yield* post(zone, draft), ["limit_reached"])
       assertFailure(yield* patch(zone, draft), ["limit_reached"])
       assertFailure(yield* post(zone, { ...draft, ip: "10.0.0.0" }), ["already_exists"])
+      const path = `${zone}/batch`
+      const replaced = { ...draft, ip: "10.0.0.1", region: "eu-west-1" }
+      assertFailure(yield* call({ method: "PATCH", path, body: [replaced, draft] }), ["limit_reached"])
+      assert.lengthOf(
+        resultOf(BatchOutcome, yield* call({ method: "PATCH", path, body: [replaced] })).value.succeeded,
+        1
+      )
       const all = resultOf(AllEntries, yield* patch(zone, { ...draft, ip: "10.0.0.0", region: "us-west-2" }))
       assert.lengthOf(all.value, ZONE_LIMIT)
       assert.notDeepEqual(all.value[0], first.value)
@@ -582,7 +620,7 @@ describe("ApiServer", () => {
       assertFailure(yield* call({ method: "DELETE", path: `${zone}/192.0.2.1` }), ["internal_error"])
       yield* alter("ALTER TABLE gone RENAME TO mappings")
       resultOf(OneEntry, yield* post(zone, draft))
-    }).pipe(Effect.provide(onFile)))
+    }).pipe(Effect.provide(onFile())))
 
   it.live("answers 1140 to a fault that nobody thought of, and tells nothing about it", () =>
     Effect.gen(function*() {
@@ -593,10 +631,11 @@ describe("ApiServer", () => {
         Layer.provide([
           Layer.mock(OriginRegions)({ supportedRegions, list: () => Effect.die(new Error("a bug")) }),
           Authentication.layerNoDeps,
+          Faults.layerNoDeps,
           NodeHttpServer.layerHttpServices
         ]),
-        Layer.provide([Credentials.layerNoDeps, Sqlite.layer(":memory:")]),
-        Layer.provide([settings(":memory:"), Logger.layer([])])
+        Layer.provide([Credentials.layerNoDeps, RateLimit.layerNoDeps, Sqlite.layer(":memory:")]),
+        Layer.provide([testSettings({}), Logger.layer([])])
       )
     )))
 })

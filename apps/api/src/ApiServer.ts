@@ -7,9 +7,12 @@ import type { Duplex } from "node:stream"
 import { Authentication } from "./Authentication.ts"
 import { Credentials } from "./Credentials.ts"
 import { failureEnvelope } from "./Envelope.ts"
+import { Faults } from "./Faults.ts"
 import { httpApplication } from "./HttpApplication.ts"
+import * as Postgres from "./MappingStore/Postgres.ts"
 import * as Sqlite from "./MappingStore/Sqlite.ts"
 import { OriginRegions } from "./OriginRegions.ts"
+import { RateLimit } from "./RateLimit.ts"
 import { Settings } from "./Settings.ts"
 
 /** Another program listens on the port. */
@@ -41,6 +44,13 @@ export class ApiServerError extends Schema.TaggedError<ApiServerError>()("ApiSer
 /** How long requests under way may take once the server is asked to stop. */
 const grace = Duration.seconds(5)
 
+const storeLayer = Layer.unwrap(
+  Effect.map(
+    Settings,
+    ({ database, databaseUrl }) => databaseUrl === undefined ? Sqlite.layer(database) : Postgres.layer(databaseUrl)
+  )
+)
+
 /**
  * The API on a port. It listens when everything behind it is ready; when its scope closes it takes no more requests, finishes those under way,
  * and cuts what is still open after `grace`.
@@ -52,10 +62,15 @@ export class ApiServer extends Context.Service<ApiServer, {
   static readonly layerNoDeps = Layer.effect(
     ApiServer,
     Effect.gen(function*() {
-      const { host, port } = yield* Settings
+      const { host, maxConnections, port, requestTimeout } = yield* Settings
       const requests = yield* Scope.fork(yield* Effect.scope)
       const handle = yield* NodeHttpServer.makeHandler(yield* httpApplication, { scope: requests })
-      const server = createServer({ requireHostHeader: false }, (request, response) => {
+      const server = createServer({
+        requireHostHeader: false,
+        requestTimeout: Duration.toMillis(requestTimeout),
+        headersTimeout: Duration.toMillis(requestTimeout),
+        connectionsCheckingInterval: 1000
+      }, (request, response) => {
         // Refused as RFC 9112 (3.2) says; Node would do it with an empty body.
         if (request.headers.host === undefined && request.httpVersion === "1.1") {
           response.writeHead(malformed.status, malformed.headers).end(malformed.body)
@@ -63,6 +78,7 @@ export class ApiServer extends Context.Service<ApiServer, {
           handle(request, response)
         }
       })
+      server.maxConnections = maxConnections
       server.on("checkExpectation", handle)
       server.on("clientError", answerUnreadable)
       yield* Effect.acquireRelease(listen(server, host, port), () => close(server))
@@ -74,10 +90,16 @@ export class ApiServer extends Context.Service<ApiServer, {
   )
 
   static readonly layer = this.layerNoDeps.pipe(
-    Layer.provide([Authentication.layerNoDeps, OriginRegions.layerNoDeps, NodeHttpServer.layerHttpServices]),
+    Layer.provide([
+      Authentication.layerNoDeps,
+      Faults.layerNoDeps,
+      OriginRegions.layerNoDeps,
+      NodeHttpServer.layerHttpServices
+    ]),
     Layer.provide([
       Credentials.layerNoDeps,
-      Layer.unwrap(Effect.map(Settings, ({ database }) => Sqlite.layer(database)))
+      RateLimit.layerNoDeps,
+      storeLayer
     ])
   )
 }

@@ -1,37 +1,29 @@
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
 import { Effect, Result, Schema } from "effect"
-import { HttpRouter, HttpServerRequest } from "effect/http"
-import { Credentials, isDenial } from "./Credentials.ts"
+import { HttpRouter } from "effect/http"
+import { adminRoute } from "./AdminRoute.ts"
 import { badRequest, failure, success } from "./Envelope.ts"
 import { type AuditEntry, type AuditQuery, MappingStore, type StoredMapping } from "./MappingStore.ts"
-import { countRequest } from "./RequestMetrics.ts"
+import { wholeNumber } from "./WholeNumber.ts"
 
 /**
  * `GET /audit?zone=&after=&limit=`: every change that was made, oldest first. `after` is the `sequence` of the last one known; what an answer
  * reports as done is in the log by then.
  */
 export const layer = HttpRouter.use(Effect.fnUntraced(function*(router) {
-  const { admit } = yield* Credentials
   const store = yield* MappingStore
+  const admitted = yield* adminRoute("audit")
   yield* router.add(
     "GET",
     "/audit",
-    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-      const admission = admit(request.headers)
-      if (isDenial(admission)) {
-        return Effect.as(countRequest("none", "audit", admission.error), failure([admission.error], admission))
-      }
+    admitted((request) => {
       const query = readQuery(new URLSearchParams(request.url.split("?")[1]))
       if (Result.isFailure(query)) return Effect.succeed(badRequest(query.failure))
       return Effect.matchEffect(store.audit(query.success), {
-        onSuccess: (entries) =>
-          Effect.as(countRequest("none", "audit", "ok"), success({ result: entries.map(toWire) })),
+        onSuccess: (entries) => Effect.succeed(success({ result: entries.map(toWire) })),
         onFailure: (error) =>
-          Effect.logError(error.message, { operation: "audit" }).pipe(
-            Effect.andThen(countRequest("none", "audit", "internal_error")),
-            Effect.as(failure(["internal_error"]))
-          )
+          Effect.as(Effect.logError(error.message, { operation: "audit" }), failure(["internal_error"]))
       })
     })
   )
@@ -47,11 +39,6 @@ const readQuery = (parameters: URLSearchParams): Result.Result<AuditQuery, strin
   if (after === undefined) return Result.fail("after must be a sequence: a whole number from 0")
   if (limit === undefined) return Result.fail("limit must be a whole number from 1 to 1000")
   return Result.succeed({ zoneId, after, limit })
-}
-
-const wholeNumber = (text: string, minimum: number, maximum: number): number | undefined => {
-  const number = Number(text)
-  return /^\d+$/.test(text) && number >= minimum && number <= maximum ? number : undefined
 }
 
 const toWire = (entry: AuditEntry) => ({

@@ -2,6 +2,7 @@ import type { ApiErrorName } from "@origin-regions/domain/ApiError"
 import { Context, Effect, Layer, Redacted } from "effect"
 import { hash, timingSafeEqual } from "node:crypto"
 import type { ErrorChainLink } from "./Envelope.ts"
+import { type Grant, type Scope, scopes } from "./Grant.ts"
 import { Settings } from "./Settings.ts"
 
 /** Why a request is not let in: a row of the error catalogue, with the detail that Cloudflare adds to a malformed header. */
@@ -15,6 +16,13 @@ export interface Admission {
   readonly tokenId: string
 }
 
+/** What a request is about to do. */
+export interface Need {
+  readonly scope: Scope
+  /** Left out where it is about no zone, or about all. */
+  readonly zone?: string | undefined
+}
+
 type Headers = Readonly<Record<string, string | undefined>>
 
 /**
@@ -22,8 +30,8 @@ type Headers = Readonly<Record<string, string | undefined>>
  * is compared in constant time, so that the time an answer takes tells nothing about them.
  */
 export class Credentials extends Context.Service<Credentials, {
-  /** Header names are in lower case. */
-  admit(headers: Headers): Admission | Denial
+  /** Header names are in lower case. What a known credential may not do is refused like an unknown one. */
+  admit(headers: Headers, need: Need): Admission | Denial
 }>()("@origin-regions/api/Credentials") {
   static readonly layerNoDeps = Layer.effect(
     Credentials,
@@ -35,42 +43,51 @@ export const isDenial = (answer: Admission | Denial): answer is Denial => "error
 
 /** The check itself. */
 export const admission = (
-  { keys, tokens }: Pick<Settings["Service"], "keys" | "tokens">
+  { grants, keys, tokens }: Pick<Settings["Service"], "grants" | "keys" | "tokens">
 ): Credentials["Service"]["admit"] => {
   const known = [
-    ...tokens.map((token) => digestOfToken(Redacted.value(token))),
-    ...keys.map(({ email, key }) => digestOfKey(email, Redacted.value(key)))
-  ]
-  return (headers) => {
+    ...tokens.map((token): Grant => ({ sha256: sha256(Redacted.value(token)), scopes })),
+    ...keys.map(({ email, key }): Grant => ({ email, sha256: sha256(Redacted.value(key)), scopes })),
+    ...grants
+  ].map((grant) => ({
+    digest: digestOf(grant.email, grant.sha256),
+    scopes: new Set<Scope>(grant.scopes),
+    zones: grant.zones && new Set<string>(grant.zones)
+  }))
+  return (headers, { scope, zone }) => {
     const presented = presentedDigest(headers)
     if (!Buffer.isBuffer(presented)) return presented
-    let found: Buffer | undefined
-    for (const digest of known) if (timingSafeEqual(digest, presented)) found = digest
-    return found === undefined
-      ? { error: "authentication_error" }
-      : { tokenId: found.toString("hex", 0, TOKEN_ID_BYTES) }
+    let found: typeof known[number] | undefined
+    for (const candidate of known) if (timingSafeEqual(candidate.digest, presented)) found ??= candidate
+    if (found === undefined || !found.scopes.has(scope)) return { error: "authentication_error" }
+    if (found.zones !== undefined && (zone === undefined || !found.zones.has(zone))) {
+      return { error: "authentication_error" }
+    }
+    return { tokenId: found.digest.toString("hex", 0, TOKEN_ID_BYTES) }
   }
 }
 
 /** Enough to tell tokens apart, too little to try tokens against. */
 const TOKEN_ID_BYTES = 6
 
-const digestOfToken = (token: string): Buffer => hash("sha256", `token\n${token}`, "buffer")
+const sha256 = (secret: string): string => hash("sha256", secret, "hex")
 
-const digestOfKey = (email: string, key: string): Buffer => hash("sha256", `key\n${email}\n${key}`, "buffer")
+/** Tells tokens from keys, and one account's keys from another's. */
+const digestOf = (email: string | undefined, secretHash: string): Buffer =>
+  hash("sha256", `${email ?? ""}\n${secretHash}`, "buffer")
 
 const presentedDigest = (headers: Headers): Buffer | Denial => {
   const authorization = headers["authorization"]
   if (authorization !== undefined) {
     const token = BEARER.exec(authorization)?.[1]
-    return token === undefined ? malformed.authorization : digestOfToken(token)
+    return token === undefined ? malformed.authorization : digestOf(undefined, sha256(token))
   }
   const email = headers["x-auth-email"]
   const key = headers["x-auth-key"]
   if (email === undefined || key === undefined) return { error: "missing_credential" }
   if (!EMAIL.test(email)) return malformed.email
   if (!KEY.test(key)) return malformed.key
-  return digestOfKey(email, key)
+  return digestOf(email, sha256(key))
 }
 
 const BEARER = /^Bearer +(\S+)$/i

@@ -69,7 +69,7 @@ const OWN_ERROR = 1000
 export const noRoute = failure(["unknown_zone", "no_route"])
 
 /** The schema of the answers that `failure` gives for these rows of the catalogue with this status. */
-export const failureSchema = (status: number, names: ReadonlyArray<ApiErrorName>) =>
+const failureSchema = (status: number, names: ReadonlyArray<ApiErrorName>) =>
   Schema.Struct({
     success: Schema.Literal(false),
     errors: Schema.Array(
@@ -87,5 +87,21 @@ export const failureSchema = (status: number, names: ReadonlyArray<ApiErrorName>
   })
 
 /** The same for each status that the catalogue gives these rows. */
-export const failureSchemas = (...names: ReadonlyArray<ApiErrorName>) =>
+const failureSchemas = (...names: ReadonlyArray<ApiErrorName>) =>
   [...Map.groupBy(names, (name) => apiErrors[name].status)].map(([status, ofStatus]) => failureSchema(status, ofStatus))
+
+/** What any operation can answer. */
+const everywhere = [
+  "unknown_zone",
+  "no_route",
+  "missing_credential",
+  "invalid_headers",
+  "authentication_error",
+  "internal_error"
+] as const
+
+/** The schemas of every failure of an operation: those of the rows that it names, and those that any has. */
+export const operationFailures = (...names: ReadonlyArray<ApiErrorName>) => failureSchemas(...names, ...everywhere)
+
+/** A body beyond the limit is not read, so there is no address in it. */
+export const bodyTooLarge = failureSchema(413, ["invalid_ip"])

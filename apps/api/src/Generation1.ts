@@ -1,23 +1,17 @@
-import type { ApiErrorName } from "@origin-regions/domain/ApiError"
 import { Vendor } from "@origin-regions/domain/Vendor"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { Authentication } from "./Authentication.ts"
-import { failureSchema, failureSchemas, successEnvelope } from "./Envelope.ts"
+import { bodyTooLarge, operationFailures, successEnvelope } from "./Envelope.ts"
+import { AnyIp, CanonicalIp, GivenIp, Refusal, Region, Timestamp } from "./MappingFields.ts"
 import { documentAnnotations, operationAnnotations } from "./OpenApiCompletion.ts"
+import { BATCH_LIMIT } from "./OriginRegions.ts"
 import { SupportedRegions } from "./SupportedRegions.ts"
-
-const Timestamp = Schema.String.annotate({ description: "RFC 3339, UTC", examples: ["2026-11-24T09:30:00.000Z"] })
-
-const Region = Schema.String.annotate({ description: "The cloud's own name of the region", examples: ["us-east-1"] })
 
 /** A mapping on the wire: answers say `origin-ip`. */
 export const Entry = Schema.Struct({
-  "origin-ip": Schema.String.annotate({
-    description: "The origin's address in canonical form (RFC 5952 for IPv6)",
-    examples: ["192.0.2.1", "2001:db8::1"]
-  }),
+  "origin-ip": CanonicalIp,
   vendor: Vendor,
   region: Region,
   modified_on: Timestamp
@@ -34,10 +28,7 @@ const zoneSetting = <Value extends Schema.Top, ModifiedOn extends Schema.Top>(va
 
 /** What a request to create or replace says: here it is `ip`. */
 const Draft = Schema.Struct({
-  ip: Schema.String.annotate({
-    description: "An IPv4 or IPv6 address in any spelling",
-    examples: ["192.0.2.1", "2001:DB8:0:0::1"]
-  }),
+  ip: AnyIp,
   vendor: Vendor,
   region: Region
 }).annotate({ identifier: "OriginCloudRegionDraft" })
@@ -53,6 +44,20 @@ export const AllEntries = successEnvelope(
   )
 )
 
+const Items = <A extends Schema.Top>(item: A) =>
+  Schema.Array(item).check(Schema.isMinLength(1), Schema.isMaxLength(BATCH_LIMIT))
+
+/** The answer to a batch: what was done, and what was not. */
+export const BatchOutcome = successEnvelope(
+  zoneSetting(
+    Schema.Struct({
+      succeeded: Schema.Array(Schema.Struct({ "origin-ip": CanonicalIp, vendor: Vendor, region: Region })),
+      failed: Schema.Array(Schema.Struct({ "origin-ip": GivenIp, error: Refusal }))
+    }),
+    Schema.NullOr(Timestamp).annotate({ description: "When the newest of the done was written; null where none was" })
+  )
+)
+
 /** The answer with what a mapping can name. */
 export const Regions = successEnvelope(SupportedRegions)
 
@@ -60,56 +65,53 @@ const inZone = { zone_id: ZoneId }
 
 const atAddress = {
   ...inZone,
-  origin_ip: Schema.String.annotate({ description: "An IPv4 or IPv6 address in any spelling", examples: ["192.0.2.1"] })
+  origin_ip: AnyIp
 }
-
-const failures = (...names: ReadonlyArray<ApiErrorName>) => failureSchemas(...names, ...everywhere)
-
-/** What any operation can answer. */
-const everywhere = [
-  "unknown_zone",
-  "no_route",
-  "missing_credential",
-  "invalid_headers",
-  "authentication_error",
-  "internal_error"
-] as const
-
-/** A body beyond the limit is not read, so there is no address in it. */
-const tooLarge = failureSchema(413, ["invalid_ip"])
 
 export const base = "/client/v4/zones/:zone_id/cache/origin_cloud_regions"
 
 class Mappings extends HttpApiGroup.make("mappings", { topLevel: true }).add(
-  HttpApiEndpoint.get("list", "/", { params: inZone, success: AllEntries, error: failures() }).annotateMerge(
+  HttpApiEndpoint.get("list", "/", { params: inZone, success: AllEntries, error: operationFailures() }).annotateMerge(
     OpenApi.annotations({ summary: "Every mapping of the zone, ordered by the text of the address" })
   ),
   HttpApiEndpoint.post("create", "/", {
     params: inZone,
     payload: Draft,
     success: OneEntry,
-    error: [...failures("already_exists", "invalid_ip", "unsupported_region", "limit_reached"), tooLarge]
+    error: [...operationFailures("already_exists", "invalid_ip", "unsupported_region", "limit_reached"), bodyTooLarge]
   }).annotateMerge(OpenApi.annotations({ summary: "Adds a mapping for an address that has none" })),
   HttpApiEndpoint.patch("upsert", "/", {
     params: inZone,
     payload: Draft,
     success: AllEntries,
-    error: [...failures("invalid_ip", "unsupported_region", "limit_reached"), tooLarge]
+    error: [...operationFailures("invalid_ip", "unsupported_region", "limit_reached"), bodyTooLarge]
   }).annotateMerge(OpenApi.annotations({ summary: "Adds or replaces a mapping; answers with all of the zone's" })),
   HttpApiEndpoint.get("supportedRegions", "/supported_regions", {
     params: inZone,
     success: Regions,
-    error: failures()
+    error: operationFailures()
   }).annotateMerge(OpenApi.annotations({ summary: "Every vendor with the regions that a mapping can name" })),
+  HttpApiEndpoint.patch("upsertMany", "/batch", {
+    params: inZone,
+    payload: Items(Draft),
+    success: BatchOutcome,
+    error: [...operationFailures("invalid_ip", "limit_reached"), bodyTooLarge]
+  }).annotateMerge(OpenApi.annotations({ summary: "Adds or replaces up to 100 mappings" })),
+  HttpApiEndpoint.delete("deleteMany", "/batch", {
+    params: inZone,
+    payload: Items(AnyIp),
+    success: BatchOutcome,
+    error: [...operationFailures("invalid_ip"), bodyTooLarge]
+  }).annotateMerge(OpenApi.annotations({ summary: "Removes up to 100 mappings" })),
   HttpApiEndpoint.get("get", "/:origin_ip", {
     params: atAddress,
     success: OneEntry,
-    error: failures("invalid_ip", "not_found")
+    error: operationFailures("invalid_ip", "not_found")
   }).annotateMerge(OpenApi.annotations({ summary: "The mapping of an address" })),
   HttpApiEndpoint.delete("delete", "/:origin_ip", {
     params: atAddress,
     success: OneEntry,
-    error: failures("invalid_ip", "nothing_to_delete")
+    error: operationFailures("invalid_ip", "nothing_to_delete")
   }).annotateMerge(OpenApi.annotations({ summary: "Removes the mapping of an address and answers with it" }))
 ).annotateEndpointsMerge(operationAnnotations).middleware(Authentication).prefix(base).annotateMerge(
   OpenApi.annotations({ title: "Origin cloud regions" })

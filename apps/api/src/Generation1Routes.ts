@@ -3,21 +3,35 @@ import { Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { noRoute } from "./Envelope.ts"
-import { type AllEntries, base, type Entry, Generation1, type OneEntry, type Regions } from "./Generation1.ts"
+import {
+  type AllEntries,
+  base,
+  type BatchOutcome,
+  type Entry,
+  Generation1,
+  type OneEntry,
+  type Regions
+} from "./Generation1.ts"
 import type { StoredMapping } from "./MappingStore.ts"
-import { operationsOf } from "./Operations.ts"
-import { type MappingDraft, OriginRegions } from "./OriginRegions.ts"
-import { readFields } from "./RequestBody.ts"
+import { type ErrorNames, operationsOf, refused } from "./Operations.ts"
+import { type BatchResult, type MappingDraft, OriginRegions } from "./OriginRegions.ts"
+import { fieldsOf, readFields, readItems } from "./RequestBody.ts"
 
-const operation = operationsOf(1, {
+const errorNames: ErrorNames = {
   InvalidIp: "invalid_ip",
+  IpMismatch: "ip_mismatch",
   UnsupportedRegion: "unsupported_region",
   AlreadyExists: "already_exists",
   NotFound: "not_found",
   LimitReached: "limit_reached",
   InvalidBatch: "invalid_ip",
+  InvalidPage: "invalid_per_page",
   StoreFailed: "internal_error"
-})
+}
+
+const deletionNames: ErrorNames = { ...errorNames, NotFound: "nothing_to_delete" }
+
+const operation = operationsOf(1, errorNames)
 
 const routes = HttpApiBuilder.group(
   Generation1,
@@ -28,7 +42,9 @@ const routes = HttpApiBuilder.group(
     const create = operation<typeof OneEntry.Type>("create")
     const upsert = operation<typeof AllEntries.Type>("upsert")
     const get = operation<typeof OneEntry.Type>("get")
-    const remove = operation<typeof OneEntry.Type>("delete", { NotFound: "nothing_to_delete" })
+    const remove = operation<typeof OneEntry.Type>("delete", deletionNames)
+    const upsertMany = operation<typeof BatchOutcome.Type>("upsertMany")
+    const removeMany = operation<typeof BatchOutcome.Type>("deleteMany", deletionNames)
     const supportedRegions = operation<typeof Regions.Type>("supportedRegions")
     return handlers
       .handle("list", ({ params }) => list(() => Effect.map(regions.list(params.zone_id), all)))
@@ -52,6 +68,22 @@ const routes = HttpApiBuilder.group(
         "delete",
         ({ params }) => remove((author) => Effect.map(regions.delete(params.zone_id, params.origin_ip, author), one))
       )
+      .handleRaw("upsertMany", ({ params, request }) =>
+        upsertMany((author) =>
+          readItems(request).pipe(
+            Effect.flatMap((items) =>
+              regions.upsertMany(params.zone_id, items.map((item) => draftOf(fieldsOf(item))), author)
+            ),
+            Effect.map((result) => batch(result, errorNames))
+          )
+        ))
+      .handleRaw("deleteMany", ({ params, request }) =>
+        removeMany((author) =>
+          readItems(request).pipe(
+            Effect.flatMap((items) => regions.deleteMany(params.zone_id, items, author)),
+            Effect.map((result) => batch(result, deletionNames))
+          )
+        ))
       .handle("supportedRegions", () => supportedRegions(() => Effect.succeed({ result: regions.supportedRegions })))
   })
 )
@@ -59,7 +91,7 @@ const routes = HttpApiBuilder.group(
 /** Words that stand where an address would: they are never looked up as one. */
 const reserved = HttpRouter.use((router) =>
   Effect.andThen(
-    router.add("*", `${base}/batch`, noRoute),
+    router.add("GET", `${base}/batch`, noRoute),
     router.add("DELETE", `${base}/supported_regions`, noRoute)
   )
 )
@@ -87,6 +119,18 @@ const setting = <Value, ModifiedOn>(value: Value, modifiedOn: ModifiedOn) => ({
 const one = (mapping: StoredMapping) => setting(entry(mapping), formatTimestamp(mapping.modifiedAt))
 
 const all = (mappings: ReadonlyArray<StoredMapping>) => setting(mappings.map(entry), newest(mappings))
+
+const batch = ({ failed, succeeded }: BatchResult, errorNames: ErrorNames) =>
+  setting(
+    {
+      succeeded: succeeded.map(({ originIp, region, vendor }) => ({ "origin-ip": originIp, vendor, region })),
+      failed: failed.map((item) => {
+        const { error, ip } = refused(item, errorNames)
+        return { "origin-ip": ip, error }
+      })
+    },
+    newest(succeeded)
+  )
 
 const newest = (mappings: ReadonlyArray<StoredMapping>): string | null =>
   mappings.length === 0

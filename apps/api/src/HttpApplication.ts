@@ -3,10 +3,17 @@ import { HttpIncomingMessage, HttpRouter, HttpServerError, HttpServerRequest, Ht
 import { HttpApiError } from "effect/http-api"
 import * as AuditRoutes from "./AuditRoutes.ts"
 import { failure, noRoute } from "./Envelope.ts"
+import { withFaults } from "./FaultInjection.ts"
+import * as FaultRoutes from "./FaultRoutes.ts"
+import { Faults } from "./Faults.ts"
 import * as Generation1Routes from "./Generation1Routes.ts"
+import * as Generation2Routes from "./Generation2Routes.ts"
 import { REQUEST_ID, requestIdOf, withRequestId } from "./RequestId.ts"
 import { countRequest } from "./RequestMetrics.ts"
+import { Settings } from "./Settings.ts"
 import * as SystemRoutes from "./SystemRoutes.ts"
+
+const routes = { 1: Generation1Routes.layer, 2: Generation2Routes.layer } as const
 
 /** What a request's body may hold. */
 const maxBodySize = ByteSize.mebibytes(1)
@@ -15,17 +22,28 @@ const maxBodySize = ByteSize.mebibytes(1)
  * The whole API as an effect from a request to its answer. Whatever happens on the way, the answer is an envelope; it carries the `Date` of the
  * clock that also dates the mappings, and the request's id.
  */
-export const httpApplication = Effect.map(
-  HttpRouter.toHttpEffect(Layer.mergeAll(Generation1Routes.layer, AuditRoutes.layer, SystemRoutes.layer)).pipe(
-    Effect.provideService(HttpRouter.RouterConfig, { caseSensitive: true, ignoreDuplicateSlashes: false })
-  ),
-  (routed) =>
-    Effect.updateService(
-      Effect.flatMap(Effect.catchCause(routed, answerFailure), labelled),
-      HttpServerRequest.HttpServerRequest,
-      (request) => withRequestId(withWholeSegments(request))
-    ).pipe(Effect.provideService(HttpIncomingMessage.MaxBodySize, maxBodySize))
-)
+export const httpApplication = Effect.flatMap(Settings, ({ faults, generations }) =>
+  Effect.map(
+    Effect.all([
+      HttpRouter.toHttpEffect(
+        Layer.mergeAll(
+          AuditRoutes.layer,
+          SystemRoutes.layer(generations),
+          ...generations.map((generation) => routes[generation]),
+          ...(faults ? [FaultRoutes.layer] : [])
+        )
+      ).pipe(Effect.provideService(HttpRouter.RouterConfig, { caseSensitive: true, ignoreDuplicateSlashes: false })),
+      Faults
+    ]),
+    ([routed, { fatesOf }]) => {
+      const answered = Effect.catchCause(routed, answerFailure)
+      return Effect.updateService(
+        Effect.flatMap(faults ? withFaults(fatesOf, answered) : answered, labelled),
+        HttpServerRequest.HttpServerRequest,
+        (request) => withRequestId(withWholeSegments(request))
+      ).pipe(Effect.provideService(HttpIncomingMessage.MaxBodySize, maxBodySize))
+    }
+  ))
 
 /** The router takes `;` and `#` in a path for the beginning of a query; RFC 3986 (3.3) makes them part of a segment, and so of an address. */
 const withWholeSegments = (request: HttpServerRequest.HttpServerRequest): HttpServerRequest.HttpServerRequest => {
@@ -41,7 +59,7 @@ const answerFailure = (cause: Cause.Cause<unknown>): Effect.Effect<HttpServerRes
   // The client has gone, or the server is closing its last connections: nobody reads an answer.
   if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
   const problem = Cause.squash(cause)
-  if (HttpApiError.HttpApiSchemaError.is(problem) && problem.kind === "Params") return unrouted
+  if (HttpApiError.HttpApiSchemaError.is(problem)) return problem.kind === "Query" ? queryUnreadable : unrouted
   if (HttpServerError.isHttpServerError(problem)) {
     switch (problem.reason._tag) {
       case "RouteNotFound":
@@ -58,6 +76,7 @@ const answerFailure = (cause: Cause.Cause<unknown>): Effect.Effect<HttpServerRes
 
 const unrouted = Effect.as(countRequest("none", "none", "no_route"), noRoute)
 const bodyTooLarge = Effect.as(countRequest("none", "none", "invalid_ip"), failure(["invalid_ip"], { status: 413 }))
+const queryUnreadable = Effect.as(countRequest("none", "none", "invalid_per_page"), failure(["invalid_per_page"]))
 const bodyUnreadable = Effect.as(countRequest("none", "none", "invalid_ip"), failure(["invalid_ip"]))
 
 const labelled = (response: HttpServerResponse.HttpServerResponse) =>

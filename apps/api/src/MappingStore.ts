@@ -60,10 +60,11 @@ export interface AuditQuery {
 /** The database could not be opened or brought up to date, so nothing can start. */
 export class CannotOpen extends Schema.TaggedClass<CannotOpen>()("CannotOpen", {
   database: Schema.String,
-  problem: Schema.String
+  problem: Schema.String,
+  remedy: Schema.String
 }) {
   get message() {
-    return `The database ${this.database} can't be opened: ${this.problem}. Set API_DATABASE to a file that can be created or written.`
+    return `The database ${this.database} can't be opened: ${this.problem}. ${this.remedy}`
   }
 }
 

@@ -11,16 +11,21 @@ const securitySchemes = {
   api_key: { type: "apiKey", in: "header", name: "X-Auth-Key" }
 }
 
-const zoneId = { ...Schema.toJsonSchemaDocument(ZoneId).schema, examples: ["023e105f4ecef8ad9ca31a8372d0c353"] }
+const parameterSchemas: ReadonlyMap<string, object> = new Map<string, object>([
+  ["zone_id", { ...Schema.toJsonSchemaDocument(ZoneId).schema, examples: ["023e105f4ecef8ad9ca31a8372d0c353"] }],
+  ["page", { type: "integer", minimum: 1, maximum: 1_000_000_000, default: 1 }],
+  ["per_page", { type: "integer", minimum: 1, maximum: 100, default: 20 }]
+])
 
-/** Annotates operations with what the generator can't know: their credentials, and the checks of path parameters, which it drops. */
+/** Annotates operations with what the generator can't know: their credentials, and the checks of parameters, which it drops. */
 export const operationAnnotations = OpenApi.annotations({
   override: { security },
   transform: (operation) => ({
     ...operation,
-    parameters: operation["parameters"].map((parameter: OpenApi.OpenAPISpecParameter) =>
-      parameter.name === "zone_id" ? { ...parameter, schema: zoneId } : parameter
-    )
+    parameters: operation["parameters"].map((parameter: OpenApi.OpenAPISpecParameter) => ({
+      ...parameter,
+      schema: parameterSchemas.get(parameter.name) ?? parameter.schema
+    }))
   })
 })
 

@@ -1,10 +1,10 @@
-import type { ApiErrorName } from "@origin-regions/domain/ApiError"
+import { type ApiErrorName, apiErrors } from "@origin-regions/domain/ApiError"
 import { Effect } from "effect"
 import type { HttpServerResponse } from "effect/http"
 import { Caller } from "./Authentication.ts"
 import { failure, type Payload, success } from "./Envelope.ts"
 import type { Author } from "./MappingStore.ts"
-import type { OriginRegionsError } from "./OriginRegions.ts"
+import type { BatchResult, OriginRegionsError, Refusal } from "./OriginRegions.ts"
 import { countRequest, timed } from "./RequestMetrics.ts"
 
 /** What each refusal is called on the wire. */
@@ -35,3 +35,12 @@ export const operationsOf =
         })
       )
   }
+
+/** An item of a batch that failed, on the wire: the address as it was given, and the text of what single operations answer. */
+export const refused = (
+  { ip, reason }: BatchResult["failed"][number],
+  errorNames: Readonly<Record<Refusal["_tag"], ApiErrorName>>
+) => ({
+  ip: typeof ip === "string" ? ip : "",
+  error: apiErrors[errorNames[reason._tag]].message
+})

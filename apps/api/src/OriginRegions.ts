@@ -3,9 +3,16 @@ import type { ZoneId } from "@origin-regions/domain/ZoneId"
 import { Clock, Context, Effect, Layer, Result, Schema } from "effect"
 import { type Author, type Change, MappingStore, MappingStoreError, type StoredMapping } from "./MappingStore.ts"
 import { placementOf, type SupportedRegions, supportedRegions } from "./SupportedRegions.ts"
+import { wholeNumber } from "./WholeNumber.ts"
 
 /** The address is missing, not a string, or not exactly an IPv4 or IPv6 address. */
 export class InvalidIp extends Schema.TaggedClass<InvalidIp>()("InvalidIp", {}) {}
+
+/** The address in the body is another one than that in the path. */
+export class IpMismatch extends Schema.TaggedClass<IpMismatch>()("IpMismatch", {}) {}
+
+/** The number of a page, or how many mappings it holds, is out of bounds. */
+export class InvalidPage extends Schema.TaggedClass<InvalidPage>()("InvalidPage", {}) {}
 
 /** The vendor, or the region for that vendor, is missing or does not exist. */
 export class UnsupportedRegion extends Schema.TaggedClass<UnsupportedRegion>()("UnsupportedRegion", {}) {}
@@ -26,7 +33,17 @@ export class InvalidBatch extends Schema.TaggedClass<InvalidBatch>()("InvalidBat
 export class StoreFailed extends Schema.TaggedClass<StoreFailed>()("StoreFailed", { error: MappingStoreError }) {}
 
 export class OriginRegionsError extends Schema.TaggedError<OriginRegionsError>()("OriginRegionsError", {
-  reason: Schema.Union([InvalidIp, UnsupportedRegion, AlreadyExists, NotFound, LimitReached, InvalidBatch, StoreFailed])
+  reason: Schema.Union([
+    InvalidIp,
+    IpMismatch,
+    UnsupportedRegion,
+    AlreadyExists,
+    NotFound,
+    LimitReached,
+    InvalidBatch,
+    InvalidPage,
+    StoreFailed
+  ])
 }) {
   override get message() {
     return this.reason._tag === "StoreFailed" ? this.reason.error.message : this.reason._tag
@@ -38,15 +55,31 @@ export interface MappingDraft {
   readonly ip: unknown
   readonly vendor: unknown
   readonly region: unknown
+  /** The address that the request was sent to, where it names one. */
+  readonly path?: string
 }
 
 /** Why one item of a batch was not done, while others were. */
-export type Refusal = InvalidIp | UnsupportedRegion | NotFound
+export type Refusal = InvalidIp | IpMismatch | UnsupportedRegion | NotFound
 
 /** What came of a batch. An item that failed is named by the address as it was given. */
 export interface BatchResult {
   readonly succeeded: ReadonlyArray<StoredMapping>
   readonly failed: ReadonlyArray<{ readonly ip: unknown; readonly reason: Refusal }>
+}
+
+/** Which page is asked for, as text: the first one, of 20 mappings, where it does not say. */
+export interface PageQuery {
+  readonly page: string | undefined
+  readonly perPage: string | undefined
+}
+
+export interface Page {
+  readonly page: number
+  readonly perPage: number
+  /** Of the whole list. */
+  readonly total: number
+  readonly mappings: ReadonlyArray<StoredMapping>
 }
 
 /** How many items a batch has at most (the API's reference: `maxItems`). */
@@ -81,11 +114,8 @@ export class OriginRegions extends Context.Service<OriginRegions, {
   get(zoneId: ZoneId, ip: string): Effect.Effect<StoredMapping, OriginRegionsError>
   /** Ordered by the text of the canonical address. */
   list(zoneId: ZoneId): Effect.Effect<ReadonlyArray<StoredMapping>, OriginRegionsError>
-  /** Some of the list, with the number of all. */
-  page(
-    zoneId: ZoneId,
-    slice: { readonly offset: number; readonly limit: number }
-  ): Effect.Effect<{ readonly mappings: ReadonlyArray<StoredMapping>; readonly total: number }, OriginRegionsError>
+  /** One page of the list; one past the end has none. Pages count from 1. */
+  page(zoneId: ZoneId, query: PageQuery): Effect.Effect<Page, OriginRegionsError>
   /** What `vendor` and `region` are checked against. */
   readonly supportedRegions: SupportedRegions
 }>()("@origin-regions/api/OriginRegions") {
@@ -151,9 +181,13 @@ export class OriginRegions extends Context.Service<OriginRegions, {
           return found ?? (yield* fail(new NotFound()))
         }),
         list: Effect.fn("OriginRegions.list")((zoneId) => Effect.mapError(store.list(zoneId), storeFailed)),
-        page: Effect.fn("OriginRegions.page")((zoneId, slice) =>
-          Effect.mapError(store.page(zoneId, slice), storeFailed)
-        ),
+        page: Effect.fn("OriginRegions.page")(function*(zoneId, query) {
+          const page = wholeNumber(query.page ?? "1", 1, 1_000_000_000)
+          const perPage = wholeNumber(query.perPage ?? "20", 1, 100)
+          if (page === undefined || perPage === undefined) return yield* fail(new InvalidPage())
+          const slice = { offset: (page - 1) * perPage, limit: perPage }
+          return { page, perPage, ...yield* Effect.mapError(store.page(zoneId, slice), storeFailed) }
+        }),
         supportedRegions
       })
     })
@@ -176,13 +210,21 @@ const accept = (
   zoneId: ZoneId,
   draft: MappingDraft,
   at: number
-): Result.Result<StoredMapping, InvalidIp | UnsupportedRegion> =>
-  Result.flatMap(acceptIp(draft.ip), (originIp): Result.Result<StoredMapping, UnsupportedRegion> => {
-    const placement = placementOf(draft.vendor, draft.region)
-    return placement === undefined
-      ? Result.fail(new UnsupportedRegion())
-      : Result.succeed({ zoneId, originIp, ...placement, modifiedAt: at })
-  })
+): Result.Result<StoredMapping, InvalidIp | IpMismatch | UnsupportedRegion> =>
+  Result.flatMap(
+    acceptIp(draft.ip),
+    (originIp): Result.Result<StoredMapping, InvalidIp | IpMismatch | UnsupportedRegion> => {
+      if (draft.path !== undefined) {
+        const path = acceptIp(draft.path)
+        if (Result.isFailure(path)) return Result.fail(path.failure)
+        if (path.success !== originIp) return Result.fail(new IpMismatch())
+      }
+      const placement = placementOf(draft.vendor, draft.region)
+      return placement === undefined
+        ? Result.fail(new UnsupportedRegion())
+        : Result.succeed({ zoneId, originIp, ...placement, modifiedAt: at })
+    }
+  )
 
 const checkSize = (items: ReadonlyArray<unknown>): Effect.Effect<void, OriginRegionsError> =>
   items.length === 0 || items.length > BATCH_LIMIT ? fail(new InvalidBatch()) : Effect.void

@@ -177,6 +177,17 @@ const rows: ReadonlyArray<Row> = [
     calls: 2
   },
   {
+    name: "AlreadyExists, with a page about it",
+    answers: [new AlreadyExists({ ...said("already_exists"), documentationUrl: "https://example.com/1145" }), missing],
+    expected: forAll(rejected({
+      ...said("already_exists"),
+      documentationUrl: "https://example.com/1145",
+      conflict: { existing: null, matches: false }
+    })),
+    attempts: 1,
+    calls: 2
+  },
+  {
     name: "NotFound",
     answers: [missing],
     expected: { ...forAll(rejected(said("not_found"))), delete: succeeded("unchanged", null) },

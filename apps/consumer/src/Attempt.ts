@@ -1,4 +1,4 @@
-import type { AlreadyExists, ApiError } from "@origin-regions/api-client/ApiError"
+import type { ApiError } from "@origin-regions/api-client/ApiError"
 import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { delayBefore } from "@origin-regions/api-client/RetryPolicy"
 import type { Mapping } from "@origin-regions/domain/Mapping"
@@ -27,6 +27,21 @@ const settled = (settlement: Settlement): AttemptResult => ({ _tag: "Settled", s
 
 const succeeded = (result: "created" | "upserted" | "deleted", mapping: Mapping): AttemptResult =>
   settled({ _tag: "Succeeded", result, mapping, recovered: false })
+
+/** What the API says when it refuses. */
+interface Refusal {
+  readonly code: number
+  readonly message: string
+  readonly documentationUrl?: string | undefined
+}
+
+const rejection = ({ code, documentationUrl, message }: Refusal) =>
+  ({
+    _tag: "Rejected",
+    code,
+    message,
+    ...(documentationUrl === undefined ? undefined : { documentationUrl })
+  }) as const
 
 /** What is decided without asking the API: precedence is malformed, expired, 1146, 1157. */
 const decidedLocally = (verdict: Verdict, expiresAt: number | null, now: number): Settlement | undefined => {
@@ -127,7 +142,7 @@ export class Attempt extends Context.Service<Attempt, {
         }
 
         /** A create was told that the address has a mapping: ours, if an attempt of this request may have made it; else a conflict that says which. */
-        const meetExisting = (task: Task, change: Change, error: ApiError, { code, message }: AlreadyExists) =>
+        const meetExisting = (task: Task, change: Change, error: ApiError, refusal: Refusal) =>
           Effect.map(read(change), (found): AttemptResult => {
             const ours = task.inDoubt ? resolve(change, found, since(task)) : undefined
             if (ours !== undefined) return settled(ours)
@@ -139,7 +154,7 @@ export class Attempt extends Context.Service<Attempt, {
                 existing: { vendor: found.vendor, region: found.region, modified_on: found.modified_on },
                 matches: isAsAsked(change, found)
               }
-            return settled({ _tag: "Rejected", code, message, conflict })
+            return settled({ ...rejection(refusal), conflict })
           })
 
         const interpret = (task: Task, change: Change, error: ApiError): Effect.Effect<AttemptResult> => {
@@ -151,19 +166,14 @@ export class Attempt extends Context.Service<Attempt, {
               )
             case "NotFound":
               if (change.operation !== "delete") {
-                return giveUp(task, change, { _tag: "Rejected", code: reason.code, message: reason.message })
+                return giveUp(task, change, rejection(reason))
               }
               return Effect.succeed(settled(
                 (task.inDoubt ? resolve(change, null, since(task)) : undefined) ??
                   { _tag: "Succeeded", result: "unchanged", mapping: null, recovered: false }
               ))
             case "Rejected":
-              return giveUp(task, change, {
-                _tag: "Rejected",
-                code: reason.code,
-                message: reason.message,
-                ...(reason.documentationUrl === undefined ? undefined : { documentationUrl: reason.documentationUrl })
-              })
+              return giveUp(task, change, rejection(reason))
             default:
               return waitOrGiveUp(task, change, error)
           }

@@ -1,8 +1,8 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import { canonicalize, type OriginIp } from "@origin-regions/domain/OriginIp"
 import { Vendor } from "@origin-regions/domain/Vendor"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
-import { Effect, type Layer } from "effect"
+import { Effect } from "effect"
 import {
   type Author,
   type Change,
@@ -63,16 +63,12 @@ const fill = Effect.gen(function*() {
   }
 })
 
-const testOn =
-  (layer: Layer.Layer<MappingStore, MappingStoreError>) =>
-  (name: string, run: () => Effect.Effect<void, MappingStoreError, MappingStore>) =>
-    it.effect(name, () => Effect.provide(run(), layer))
-
-/** What every store must do. `layer` gives an empty one each time it is built. */
-export const mappingStoreContract = (name: string, layer: Layer.Layer<MappingStore, MappingStoreError>) =>
+/** What every store must do. `test` makes a test of an effect, with an empty store for each. */
+export const mappingStoreContract = (
+  name: string,
+  test: (name: string, run: () => Effect.Effect<void, MappingStoreError, MappingStore>) => void
+) =>
   describe(`${name} as a MappingStore`, () => {
-    const test = testOn(layer)
-
     test("keeps a mapping as it was given", () =>
       Effect.gen(function*() {
         const kept = mapping("2001:db8::1", { vendor: Vendor.make("gcp"), region: "us-central1" })

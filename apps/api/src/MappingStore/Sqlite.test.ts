@@ -11,7 +11,9 @@ import { MappingStore, type StoredMapping, type Write } from "../MappingStore.ts
 import { mappingStoreContract } from "./MappingStoreContract.ts"
 import * as Sqlite from "./Sqlite.ts"
 
-mappingStoreContract("SQLite", Layer.fresh(Sqlite.layer(":memory:")))
+mappingStoreContract("SQLite", (name, run) => {
+  it.effect(name, () => Effect.provide(run(), Layer.fresh(Sqlite.layer(":memory:"))))
+})
 
 const temporaryDirectory = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "mapping-store-"))),

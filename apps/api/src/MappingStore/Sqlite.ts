@@ -38,6 +38,8 @@ const migrations = [
   CREATE TRIGGER audit_loses_no_line BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END`
 ]
 
+const remedy = "Set API_DATABASE to a file that can be created or written."
+
 /** How long a statement waits for another process that is writing to the same file. */
 const lockWaitMillis = 5000
 
@@ -52,7 +54,8 @@ export const layer = (database: string): Layer.Layer<MappingStore, MappingStoreE
       Effect.acquireRelease(
         Effect.try({
           try: () => open(database),
-          catch: (cause) => new MappingStoreError({ reason: new CannotOpen({ database, problem: problemOf(cause) }) })
+          catch: (cause) =>
+            new MappingStoreError({ reason: new CannotOpen({ database, problem: problemOf(cause), remedy }) })
         }),
         (connection) => Effect.sync(() => connection.close())
       ),

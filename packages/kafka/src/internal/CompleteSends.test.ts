@@ -15,14 +15,16 @@ interface TopicData {
   readonly partitions: ReadonlyArray<{ readonly partition: number; readonly messages: ReadonlyArray<Message> }>
 }
 
+const notLeader = Object.assign(new Error("moved"), { type: "NOT_LEADER_FOR_PARTITION", retriable: true })
+
 /**
  * Two brokers and a topic, as far as a send has to do with them; brokers whose leadership moves at just this moment can't be had otherwise. The
  * first request to broker 2 fails, and `afterFailure` says who leads, and how many partitions there are, from then on.
  */
-const cluster = (afterFailure: { readonly leaders: ReadonlyArray<number> }) => {
+const cluster = (afterFailure: { readonly leaders: ReadonlyArray<number> }, failure: Error = notLeader) => {
   const written: Array<string> = []
+  const removed: Array<object> = []
   let leaders: ReadonlyArray<number> = [1, 2]
-  const failure = Object.assign(new Error("moved"), { type: "NOT_LEADER_FOR_PARTITION", retriable: true })
   const brokers = [1, 2].map((nodeId) => ({
     nodeId,
     produce: async ({ topicData }: { readonly topicData: ReadonlyArray<TopicData> }) => {
@@ -43,6 +45,8 @@ const cluster = (afterFailure: { readonly leaders: ReadonlyArray<number> }) => {
   }))
   return {
     written,
+    removed,
+    removeBroker: (address: object) => removed.push(address),
     isConnected: () => true,
     addMultipleTargetTopics: async () => {},
     refreshMetadata: async () => {},
@@ -59,7 +63,10 @@ const send = (
   to: ReturnType<typeof cluster>,
   values: ReadonlyArray<string>
 ) => {
-  const retrier = (require("kafkajs/src/retry") as (options: object) => unknown)({ initialRetryTime: 1, retries: 5 })
+  const createRetry = require("kafkajs/src/retry") as (
+    options: object
+  ) => Parameters<typeof factory>[0]["retrier"]
+  const retrier = createRetry({ initialRetryTime: 1, retries: 5 })
   const options = {
     cluster: to,
     retrier,
@@ -92,6 +99,19 @@ describe("completeSends", () => {
       const steady = cluster({ leaders: [1, 2] })
       yield* send(complete, steady, ["0", "1", "2", "3"])
       assert.sameMembers(steady.written, ["0", "1", "2", "3"])
+    }))
+
+  it.live("forgets a broker that does not answer, so that the new leader is looked for", () =>
+    Effect.gen(function*() {
+      const silence = Object.assign(new Error("timed out"), {
+        name: "KafkaJSRequestTimeoutError",
+        broker: "::1:9092",
+        retriable: true
+      })
+      const failing = cluster({ leaders: [1, 2] }, silence)
+      yield* send(complete, failing, ["0", "1"])
+      assert.deepStrictEqual(failing.removed, [{ host: "::1", port: 9092 }])
+      assert.sameMembers(failing.written, ["0", "1"])
     }))
 
   it.live("fails where a partition went unsent, as its leader moved to a broker that had answered", () =>

@@ -32,6 +32,9 @@ interface Coordinator {
   isConnected(): boolean
 }
 
+/** One to be found anew. */
+const UNKNOWN_COORDINATOR: Coordinator = { isConnected: () => false }
+
 interface Cluster {
   findGroupCoordinator(group: { readonly groupId: string }): Promise<Coordinator>
   refreshMetadata(): Promise<void>
@@ -65,7 +68,6 @@ interface OffsetManager {
 interface Batch {
   readonly rawMessages: ReadonlyArray<unknown>
   isEmpty(): boolean
-  isEmptyDueToFiltering(): boolean
 }
 
 interface Broker {
@@ -78,7 +80,10 @@ interface ConnectionPool {
   getConnectionByRequest(request: { readonly request: { readonly apiKey: number } }): Promise<unknown>
 }
 
-/** What a fetch fails with when the partitions' leaders are not where they were thought to be. */
+/** Between tries to fetch from a broker that is away; besides, a connection is tried for some seconds. */
+const FETCH_RETRY_MILLIS = 500
+
+/** What a fetch fails with when the partitions' leaders may not be where they were thought to be. */
 const staleMetadata: ReadonlySet<unknown> = new Set([
   "LEADER_NOT_AVAILABLE",
   "NOT_LEADER_FOR_PARTITION",
@@ -86,7 +91,8 @@ const staleMetadata: ReadonlySet<unknown> = new Set([
   "UNKNOWN_LEADER_EPOCH",
   "UNKNOWN_TOPIC_OR_PARTITION",
   "KafkaJSTopicMetadataNotLoaded",
-  "KafkaJSBrokerNotFound"
+  "KafkaJSBrokerNotFound",
+  "KafkaJSRequestTimeoutError"
 ])
 
 /** Kafka's name for an error, where it is one of Kafka's, or kafkajs' name for it. */
@@ -109,7 +115,7 @@ const privateMethod = (of: object, name: string) => {
 /** Makes kafkajs stop all fetching and join again. */
 const joinAgain = () => Object.assign(new Error("The group has to be joined again"), { type: "REBALANCE_IN_PROGRESS" })
 
-/** An outage ends one attempt, and not the membership: kafkajs' outer loop retries what it holds for retriable. */
+/** An outage ends one attempt to join, and not the membership: kafkajs' outer loop retries what it holds for retriable. */
 const toBeRetried = (error: unknown): unknown =>
   error instanceof Error && isUnreachable(error) ? Object.assign(error, { retriable: true }) : error
 
@@ -117,6 +123,7 @@ const toBeRetried = (error: unknown): unknown =>
 export const patchConsumerGroup = (require: ReturnType<typeof createRequire>): void => {
   const { prototype: group } = require("kafkajs/src/consumer/consumerGroup") as { readonly prototype: PatchedGroup }
   const { fetch, heartbeat, joinAndSync } = group
+  const sleep = require("kafkajs/src/utils/sleep") as (millis: number) => Promise<void>
 
   const join = privateMethod(group, "private:ConsumerGroup:join")
 
@@ -143,17 +150,20 @@ export const patchConsumerGroup = (require: ReturnType<typeof createRequire>): v
     this.owesJoin = false
   }
 
+  // And a fetch that fails stops all others, for longer with every failure of the consumer's life.
   group.fetch = async function(nodeId) {
     if (this.owesJoin === true) throw joinAgain()
     try {
       return await fetch.call(this, nodeId)
     } catch (error) {
-      throw toBeRetried(error)
+      if (!isUnreachable(error)) throw error
+      await sleep(FETCH_RETRY_MILLIS)
+      return []
     }
   }
 
-  // It joins from inside a fetch, beside other fetches that go on, and forgets a broker whose connection broke, without closing the other one. What
-  // is thrown from here stops all fetches first.
+  // It joins from inside a fetch, beside other fetches that go on, where a partition's leader has moved (which takes no join) or partitions were
+  // added (which takes one that first stops all fetches). And it forgets a broker whose connection broke, without closing the other one.
   group.recoverFromFetch = async function(error) {
     const name = nameOf(error)
     if (name === "OFFSET_OUT_OF_RANGE") return this.recoverFromOffsetOutOfRange(error)
@@ -162,17 +172,15 @@ export const patchConsumerGroup = (require: ReturnType<typeof createRequire>): v
     throw error
   }
 
-  // It sends heartbeats to the broker that was the coordinator when it joined, whatever has become of it.
+  // It sends heartbeats to the broker that was the coordinator when it joined, whatever has become of it. The membership outlives an outage: only the
+  // coordinator's word ends it.
   group.heartbeat = async function(options) {
     try {
       await heartbeat.call(this, options)
     } catch (error) {
       if (!isUnreachable(error)) throw error
-      this.coordinator = await this.cluster.findGroupCoordinator({ groupId: this.groupId }).catch(
-        (failure: unknown) => {
-          throw toBeRetried(failure)
-        }
-      )
+      const { coordinator } = this
+      this.coordinator = await this.cluster.findGroupCoordinator({ groupId: this.groupId }).catch(() => coordinator)
     }
   }
 
@@ -191,9 +199,7 @@ export const patchConsumerGroup = (require: ReturnType<typeof createRequire>): v
     try {
       await commitOffsets.call(this, committed)
     } catch (error) {
-      if (nameOf(error) === "NOT_COORDINATOR_FOR_GROUP") {
-        this.coordinator = await this.cluster.findGroupCoordinator({ groupId: this.groupId })
-      }
+      if (isUnreachable(error)) this.coordinator = UNKNOWN_COORDINATOR
       throw error
     }
   }
@@ -220,7 +226,6 @@ export const patchConsumerGroup = (require: ReturnType<typeof createRequire>): v
   batch.isEmpty = function() {
     return this.rawMessages.length === 0
   }
-  batch.isEmptyDueToFiltering = () => false
 
   const apiKeys = require("kafkajs/src/protocol/requests/apiKeys") as Readonly<Record<string, number>>
   const { requests } = require("kafkajs/src/protocol/requests") as {

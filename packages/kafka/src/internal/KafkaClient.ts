@@ -30,7 +30,7 @@ const ssl = (tls: NonNullable<KafkaSettings["tls"]>): NonNullable<KafkaConfig["s
  * second time that a connection failed.
  */
 const ordinary =
-  /^(Response|Limiting retries|Crash:|Failed to connect to seed broker) |concurrent operation on the same transaction|re-joining|rebalancing|^(Pausing|Resuming) fetching/i
+  /^(Response|Limiting retries|Crash:|Failed to connect to seed broker,?) |concurrent operation on the same transaction|re-joining|rebalancing|^(Pausing|Resuming) fetching/i
 
 const levelOf = ({ label, log }: LogEntry): LogLevel.Severity => {
   if (ordinary.test(log.message)) return "Debug"
@@ -52,7 +52,8 @@ const connect: ISocketFactory = ({ host, onConnect, port, ssl }) => {
     // A name to check the certificate against can't be an address.
     ? Tls.connect({ host, port, ...(Net.isIP(host) === 0 ? { servername: host } : undefined), ...ssl }, onConnect)
     : Net.connect({ host, port }, onConnect)
-  return socket.setKeepAlive(true, KEEP_ALIVE_DELAY)
+  // kafkajs ends a socket that has ended again and again while its broker is away, which leaves a listener every time.
+  return socket.setMaxListeners(0).setKeepAlive(true, KEEP_ALIVE_DELAY)
 }
 
 const close = (socket: Net.Socket) => socket.destroy(new Error("the client has been closed"))
@@ -67,7 +68,7 @@ export const makeClient = Effect.fnUntraced(
   function*(
     settings: KafkaSettings,
     clientId: string,
-    retry: RetryOptions = { initialRetryTime: 200, maxRetryTime: 5_000, factor: 0.2, multiplier: 2, retries: 5 }
+    retry: RetryOptions = { initialRetryTime: 200, maxRetryTime: 1_000, factor: 0.2, multiplier: 2, retries: 8 }
   ): Effect.fn.Return<Client, never, Scope.Scope> {
     const runFork = Effect.runForkWith(yield* Effect.context<never>())
     const sockets = new Set<Net.Socket>()
@@ -85,7 +86,7 @@ export const makeClient = Effect.fnUntraced(
       ...(settings.tls === undefined ? undefined : { ssl: ssl(settings.tls) }),
       ...(settings.sasl === undefined ? undefined : { sasl: sasl(settings.sasl) }),
       connectionTimeout: 10_000,
-      requestTimeout: 30_000,
+      requestTimeout: 15_000,
       retry,
       socketFactory: (options) => {
         if (closed) return close(new Net.Socket())

@@ -1,0 +1,22 @@
+import { Effect } from "effect"
+import { HttpServerRequest, type HttpServerResponse } from "effect/http"
+import { Credentials, isDenial } from "./Credentials.ts"
+import { failure } from "./Envelope.ts"
+import type { Scope } from "./Grant.ts"
+import { countRequest } from "./RequestMetrics.ts"
+
+/** A route beside the published contract, for those whose credential has the scope of its name, for all zones. */
+export const adminRoute = Effect.fnUntraced(function*(scope: Scope) {
+  const { admit } = yield* Credentials
+  return <R>(
+    answer: (
+      request: HttpServerRequest.HttpServerRequest
+    ) => Effect.Effect<HttpServerResponse.HttpServerResponse, never, R>
+  ) =>
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+      const admission = admit(request.headers, { scope })
+      return isDenial(admission)
+        ? Effect.as(countRequest("none", scope, admission.error), failure([admission.error], admission))
+        : Effect.andThen(countRequest("none", scope, "ok"), answer(request))
+    })
+})
