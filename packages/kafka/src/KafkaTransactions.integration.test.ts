@@ -421,7 +421,7 @@ layer(SharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("A trans
       const committing = yield* Effect.forkChild(commit(["b"], [{ partition: 0, offset: 2, metadata: "me|2" }]))
       yield* until(() => proxy.withheld() > 0)
       const [took] = yield* Effect.timed(Effect.andThen(Fiber.interrupt(committing), Scope.close(scope, Exit.void)))
-      assert.isBelow(Duration.toMillis(took), 9_000)
+      assert.isBelow(Duration.toMillis(took), 8_000)
     }))
 })
 

@@ -64,7 +64,7 @@ const RETRY_SPACING = Duration.millis(500)
 const hangingPolls = Duration.toMillis(HANGING_AFTER) / Duration.toMillis(POLL_SPACING)
 
 /** How long a transaction may go on that nobody waits for any more, because the process ends. It takes milliseconds where Kafka answers. */
-const END_TIMEOUT = Duration.seconds(2)
+const END_TIMEOUT = Duration.seconds(1)
 
 const close = (producer: Producer) => inOrder(Effect.tryPromise(() => producer.disconnect()))
 
@@ -149,7 +149,8 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
         Effect.onInterrupt(() =>
           Effect.andThen(
             Effect.timeoutOption(Effect.promise(() => running.catch(() => {})), END_TIMEOUT),
-            drop
+            // Its connections end with the client's.
+            Ref.set(current, Option.none())
           )
         )
       )

@@ -105,7 +105,7 @@ export const makeClient = Effect.fnUntraced(
   }
 )
 
-const DISCONNECT_TIMEOUT = Duration.seconds(5)
+const DISCONNECT_TIMEOUT = Duration.seconds(2)
 
 /** Ends something of a client's in order, so that the broker knows. One that does not answer is not waited for: the client's scope ends the rest. */
 export const inOrder = (end: Effect.Effect<unknown, unknown>): Effect.Effect<void> =>

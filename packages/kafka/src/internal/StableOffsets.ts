@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import type { Kafka } from "kafkajs"
 import type { KafkaError } from "../KafkaError.ts"
 import { type FetchedOffset, requireStable } from "./GroupFencing.ts"
+import { inOrder } from "./KafkaClient.ts"
 import { kafkaError } from "./KafkaErrors.ts"
 
 interface Coordinator {
@@ -36,7 +37,7 @@ export const makeOffsetReader = Effect.fnUntraced(function*(client: Kafka) {
     }]
   })
   let connected = false
-  yield* Effect.addFinalizer(() => Effect.ignore(Effect.tryPromise(() => holder.disconnect())))
+  yield* Effect.addFinalizer(() => inOrder(Effect.tryPromise(() => holder.disconnect())))
 
   return (
     groupId: string,
