@@ -243,7 +243,10 @@ const main = Effect.gen(function*() {
     Random.withSeed(seed),
     Effect.provide(clients.pipe(
       Layer.provideMerge(
-        Layer.mergeAll(KafkaBroker.layerJvm({ progress: printError }), Api.layerWith({})).pipe(
+        Layer.mergeAll(
+          KafkaBroker.layerJvm({ progress: printError }),
+          Api.layerWith({ environment: { API_FAULTS: "true" } })
+        ).pipe(
           Layer.provideMerge(Leash.layer)
         )
       )

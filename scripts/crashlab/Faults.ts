@@ -2,8 +2,14 @@ import { Api } from "@origin-regions/testkit/Api"
 import type { ChildProcessError } from "@origin-regions/testkit/ChildProcess"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import type { KafkaBrokerError } from "@origin-regions/testkit/KafkaBrokerError"
-import { type Duration, Effect, Random } from "effect"
+import { type Duration, Effect, Random, Schema } from "effect"
 import type { Laboratory } from "./Laboratory.ts"
+
+export class FaultsNotSet extends Schema.TaggedError<FaultsNotSet>()("FaultsNotSet", { detail: Schema.String }) {
+  override get message(): string {
+    return `The API's faults could not be set: ${this.detail}`
+  }
+}
 
 /** Sleeps for a random time, in milliseconds. */
 const within = (minimum: number, maximum: number) =>
@@ -14,7 +20,7 @@ const anyPlace = ({ size }: Laboratory) => Random.nextIntBetween(0, size, { half
 type Fault = (
   laboratory: Laboratory,
   session: Duration.Duration
-) => Effect.Effect<void, KafkaBrokerError | ChildProcessError, Api | KafkaBroker>
+) => Effect.Effect<void, ChildProcessError | FaultsNotSet | KafkaBrokerError, Api | KafkaBroker>
 
 /** Signals the broker's process, where it is one of this machine. */
 const signalBroker = (signal: NodeJS.Signals) =>
@@ -23,6 +29,31 @@ const signalBroker = (signal: NodeJS.Signals) =>
       if (id !== undefined && /^\d+$/.test(id)) process.kill(Number(id), signal)
     })
   )
+
+/** Sets or ends the API's own faults, by its administration route. */
+const setApiFaults = (plan: object | undefined) =>
+  Api.use(({ baseUrl, token }) =>
+    Effect.tryPromise({
+      try: async () => {
+        const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" }
+        const response = await fetch(
+          new URL("/faults", baseUrl),
+          plan === undefined ? { method: "DELETE", headers } : { method: "PUT", headers, body: JSON.stringify(plan) }
+        )
+        if (!response.ok) throw new Error(`the API answers ${response.status}`)
+      },
+      catch: (error) => new FaultsNotSet({ detail: error instanceof Error ? error.message : String(error) })
+    })
+  )
+
+/** Answers that are late, lost, or errors, before and after the request took effect. */
+const unreliable = [
+  { fault: { type: "delay", millis: { mean: 30, maximum: 3_000 } } },
+  { probability: 0.1, fault: { type: "reset", when: "after" } },
+  { probability: 0.05, fault: { type: "reset", when: "before" } },
+  { probability: 0.1, fault: { type: "error", status: 503, when: "after" } },
+  { probability: 0.05, fault: { type: "error", status: 502, when: "before" } }
+]
 
 /** Everything that happens to the system under load. Each fault is over when its Effect is: what it took away is back. */
 export const faults: Readonly<Record<string, Fault>> = {
@@ -71,5 +102,24 @@ export const faults: Readonly<Record<string, Fault>> = {
     yield* api.kill
     yield* within(0, 3_000)
     yield* api.start
+  }),
+  "API unreliable": Effect.fnUntraced(function*() {
+    yield* setApiFaults({ seed: yield* Random.nextIntBetween(1, 1_000_000), rules: unreliable })
+    yield* within(1_000, 6_000)
+    yield* setApiFaults(undefined)
+  }),
+  "API throttling": Effect.fnUntraced(function*() {
+    yield* setApiFaults({ seed: 1, rules: [{ fault: { type: "throttle", retry_after: 1 } }] })
+    yield* within(500, 3_000)
+    yield* setApiFaults(undefined)
+  }),
+  "consumers killed while the API is unreliable": Effect.fnUntraced(function*(laboratory) {
+    yield* setApiFaults({ seed: yield* Random.nextIntBetween(1, 1_000_000), rules: unreliable })
+    yield* within(500, 2_000)
+    const places = Array.from({ length: laboratory.size }, (_, place) => place)
+    yield* Effect.forEach(places, laboratory.kill, { concurrency: "unbounded", discard: true })
+    yield* Effect.forEach(places, laboratory.start, { discard: true })
+    yield* within(500, 3_000)
+    yield* setApiFaults(undefined)
   })
 }
