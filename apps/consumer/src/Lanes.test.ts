@@ -81,7 +81,7 @@ describe("Lanes", () => {
     add(lanes, kept)
     lanes.take()
     lanes.putBack("a", lost)
-    lanes.drop((each) => each === lost)
+    assert.deepStrictEqual(lanes.drop((each) => each === lost), [lost])
     assert.deepStrictEqual([lanes.size, lanes.waiting], [1, 0])
     assert.strictEqual(lanes.take(), kept)
   })

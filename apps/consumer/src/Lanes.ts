@@ -75,12 +75,14 @@ export class Lanes<Task> {
     this.#makeReady(lane)
   }
 
-  /** Drops every queued task that fits. Taken ones are their takers' business. */
-  drop(fits: (task: Task) => boolean): void {
+  /** Drops and answers every queued task that fits, each lane's in their order. Taken ones are their takers' business. */
+  drop(fits: (task: Task) => boolean): ReadonlyArray<Task> {
+    const dropped: Array<Task> = []
     for (const lane of this.#lanes.values()) {
       const [first] = lane.tasks
       const kept = lane.tasks.filter((task) => !fits(task))
       if (kept.length === lane.tasks.length) continue
+      dropped.push(...lane.tasks.filter(fits))
       this.#size -= lane.tasks.length - kept.length
       lane.tasks = kept
       if (lane.held && kept[0] !== first) this.#letGo(lane)
@@ -91,6 +93,7 @@ export class Lanes<Task> {
       if (left.length === 0) this.#readyByGroup.delete(group)
       else this.#readyByGroup.set(group, left)
     }
+    return dropped
   }
 
   #letGo(lane: Lane<Task>): void {

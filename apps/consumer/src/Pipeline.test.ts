@@ -459,7 +459,7 @@ describe("A rebalance", () => {
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(yield* pending, [])
       assign(0)
-      assert.strictEqual((yield* calls).at, "0@1")
+      assert.strictEqual((yield* calls).at, "0@0")
     }))
 
   it.effect("keeps a partition's state where it stays, and reads on without doing anything twice", () =>
@@ -964,6 +964,53 @@ describe("Exactly once", () => {
       assert.isUndefined(draining.pollUnsafe())
       Queue.offerUnsafe(gate, undefined)
       yield* Fiber.join(draining)
+    }))
+
+  it.effect("leaves nothing in doubt that it has not sent, when it gives up its partitions in order", () =>
+    Effect.gen(function*() {
+      const first = yield* makePipeline({ concurrency: 2 })
+      first.assign(0)
+      first.pipeline.handler.received(batchFrom(0, 0, 6))
+      const [failing, settling] = [yield* first.calls, yield* first.calls]
+      const draining = yield* Effect.forkChild(first.pipeline.handler.drain)
+      yield* quiet
+      failing.finish(Exit.succeed(waiting("1 hour")))
+      settle(settling)
+      yield* Fiber.join(draining)
+      const { assign, kafka, pending, pipeline } = yield* makePipeline()
+      kafka.heads.set(0, first.kafka.heads.get(0) ?? assert.fail("nothing was committed"))
+      assign(0)
+      pipeline.handler.received(batchFrom(0, 0, 6))
+      assert.deepStrictEqual(
+        (yield* pending).map(({ at, task }) => [at, task.inDoubt]),
+        [0, 2, 3, 4, 5].map((offset) => [`0@${offset}`, offset === 0])
+      )
+    }))
+
+  it.effect("reserves anew what it has taken back, before it goes on with a partition that has stayed", () =>
+    Effect.gen(function*() {
+      const { assign, calls, kafka, pending, pipeline } = yield* makePipeline({ concurrency: 1 })
+      assign(0)
+      pipeline.handler.received(batchFrom(0, 0, 4))
+      const call = yield* calls
+      const draining = yield* Effect.forkChild(pipeline.handler.drain)
+      yield* quiet
+      settle(call)
+      yield* Fiber.join(draining)
+      assert.strictEqual(pipeline.status().queued, 3)
+      const gate = yield* Queue.unbounded<void>()
+      kafka.hindrance = () => Queue.take(gate)
+      assign(0)
+      assert.deepStrictEqual(yield* pending, [])
+      kafka.hindrance = () => Effect.void
+      Queue.offerUnsafe(gate, undefined)
+      for (const offset of [1, 2, 3]) {
+        const next = yield* calls
+        assert.strictEqual(next.at, `0@${offset}`)
+        settle(next)
+      }
+      yield* published(kafka, 4)
+      assert.deepStrictEqual(outcomes(kafka), ["0@0", "0@1", "0@2", "0@3"])
     }))
 
   it.effect("takes a request for sent that is received again while it is still in flight from a former assignment", () =>

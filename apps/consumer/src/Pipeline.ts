@@ -112,7 +112,10 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     }
   }
 
-  const isIdle = () => inFlight === 0 && outbox.length === 0 && !isCommitting
+  const isSettled = () => inFlight === 0 && outbox.length === 0
+  /** What is to be committed for at last while nothing is sent any more. */
+  const toRelease = () => isSettled() ? [...owned.values()].filter(({ progress }) => progress.wantsRelease) : []
+  const isIdle = () => isSettled() && !isCommitting && toRelease().length === 0
 
   const notifyIdle = () => {
     if (!isIdle()) return
@@ -152,6 +155,12 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
       else if (owner.paused) subscription.pause(partition)
     }
     dispatching = !stopping
+    if (dispatching) {
+      for (const owner of owned.values()) {
+        owner.progress.goOn()
+        admit(owner)
+      }
+    }
     wake.openUnsafe()
     pump()
   }
@@ -257,6 +266,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
       outbox.push({ task, settlement: exit.value.settlement, settledAt: clock.currentTimeMillisUnsafe() })
       wake.openUnsafe()
     } else waitFor(task, exit.value)
+    if (toRelease().length > 0) wake.openUnsafe()
     pump()
     notifyIdle()
   }
@@ -289,7 +299,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     wake.closeUnsafe()
     const used = membership
     if (used === undefined) return
-    const due = [...owned.values()].filter(wantsCommit)
+    const due = dispatching ? [...owned.values()].filter(wantsCommit) : toRelease()
     // A partition's first commit goes by itself: before it nobody could tell whose transaction is pending there.
     const settled = due.every(({ progress }) => progress.isMarked) ? outbox.splice(0, MAX_DELIVERY) : []
     if (settled.length === 0 && due.length === 0) return
@@ -305,7 +315,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     } else for (const owner of due) owner.isDue = false
     for (const each of settled.toReversed()) conclude(each)
     for (const owner of owned.values()) admit(owner)
-    if (outbox.length > 0) wake.openUnsafe()
+    if (outbox.length > 0 || toRelease().length > 0) wake.openUnsafe()
     pump()
     notifyIdle()
   })
@@ -335,9 +345,18 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     wake.openUnsafe()
   })
 
+  /** Takes back what has not been sent, to be reserved anew if the partition stays. */
+  const hold = (owner: OwnedPartition) => {
+    owner.progress.hold()
+    const unsent = lanes.drop((task) => task.owner === owner && task.undone.attemptedSince === undefined)
+    owner.unreserved.unshift(...unsent.toSorted((one, other) => one.record.offset - other.record.offset))
+  }
+
   const drain: Effect.Effect<void> = Effect.andThen(
     Effect.sync(() => {
       dispatching = false
+      for (const owner of owned.values()) hold(owner)
+      wake.openUnsafe()
     }),
     Effect.callback<void>((resume) => {
       const listener = () => resume(Effect.void)

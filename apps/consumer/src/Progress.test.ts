@@ -155,6 +155,30 @@ describe("PartitionProgress", () => {
     assert.deepStrictEqual(inDoubtAfter(caughtUp, all), inDoubtAfter(committed, all))
   })
 
+  it("leaves nothing in doubt that was not sent, once it is held and has committed that", () => {
+    const progress = fresh()
+    const [first] = fill(progress, 0, 5)
+    if (first === undefined) return assert.fail("it was done before")
+    commit(progress, NOW)
+    progress.send(first)
+    progress.hold()
+    assert.deepStrictEqual([progress.wantsRelease, progress.isReserved(1), progress.wantsReservation], [
+      true,
+      false,
+      false
+    ])
+    const offsets = [0, 1, 2, 3, 4, 5]
+    assert.lengthOf(inDoubtAfter(progress.committed, offsets), 5)
+    const committed = commit(progress, NOW + 1_000)
+    assert.isFalse(progress.wantsRelease)
+    assert.deepStrictEqual(inDoubtAfter(committed, offsets), [[0, NOW]])
+    assert.isFalse(new PartitionProgress(committed).isCaughtUp)
+    progress.goOn()
+    assert.deepStrictEqual([progress.wantsReservation, progress.isReserved(1)], [true, false])
+    commit(progress, NOW + 2_000)
+    assert.isTrue(progress.isReserved(4))
+  })
+
   it("takes only the first undone request of a lane for one that may have been sent", () => {
     const first = fresh()
     fill(first, 0, 4)
@@ -169,13 +193,14 @@ describe("PartitionProgress", () => {
   })
 
   it("agrees with a model over lives of receiving, sending, settling, commits made and lost, and crashes", () => {
-    const seen = { doubts: 0, cautious: 0, caughtUpLate: 0, longest: 0 }
+    const seen = { doubts: 0, cautious: 0, caughtUpLate: 0, longest: 0, released: 0 }
     forSeeds(200, (choices) => new ModelledLives(choices, seen).live())
     // The lives were long enough to matter.
     assert.isAbove(seen.doubts, 2_000)
     assert.isAbove(seen.cautious, 500)
     assert.isAbove(seen.caughtUpLate, 20)
     assert.isAbove(seen.longest, 500)
+    assert.isAbove(seen.released, 100)
   })
 })
 
@@ -195,6 +220,7 @@ interface Seen {
   cautious: number
   caughtUpLate: number
   longest: number
+  released: number
 }
 
 /** The first record of each lane: what may be sent. */
@@ -272,6 +298,9 @@ class ModelledLives {
           if (choices.chance(0.7)) record.changedAt = this.#now += 1
           if (choices.chance(0.6)) settled.add(record)
         }
+      } else if (what < 7) {
+        if (choices.chance(0.3)) progress.hold()
+        else progress.goOn()
       } else if (this.#commit(progress, undone, settled)) return
     }
   }
@@ -280,6 +309,8 @@ class ModelledLives {
   #commit(progress: PartitionProgress, undone: Map<ModelledRecord, Undone>, settled: Set<ModelledRecord>): boolean {
     const choices = this.#choices
     const settling = [...settled].filter(() => choices.chance(0.8))
+    const { isCaughtUp, wantsRelease } = progress
+    if (wantsRelease) this.#seen.released += 1
     const snapshot = progress.snapshot(this.#now, new Set(settling.map(({ offset }) => offset)))
     assert.isAtMost(snapshot.metadata.length, KAFKA_LIMIT)
     this.#seen.longest = Math.max(this.#seen.longest, snapshot.metadata.length)
@@ -295,9 +326,12 @@ class ModelledLives {
     if (fate === 0) return true
     this.#committed = { offset: snapshot.offset, metadata: snapshot.metadata }
     for (const record of settling) this.#done.add(record)
-    const last = this.#records.find(({ offset }) => offset >= snapshot.through)?.offset ?? Number.POSITIVE_INFINITY
-    for (const record of this.#records) if (record.offset < last) record.wasReserved = true
-    if (!progress.isCaughtUp) this.#seen.caughtUpLate += 1
+    if (isCaughtUp) {
+      for (const record of this.#records) {
+        // What an owner before has left in doubt stays so, whether it was sent or not.
+        record.wasReserved = record.offset < snapshot.through || undone.get(record)?.attemptedSince !== undefined
+      }
+    } else this.#seen.caughtUpLate += 1
     if (fate === 1) return true
     progress.settled(snapshot)
     for (const record of settling) {

@@ -33,6 +33,8 @@ export class PartitionProgress {
   readonly #undone = new Map<number, Undone>()
   readonly #doneBefore: ReadonlyArray<DoneRun>
   readonly #reservedBefore: Reservation
+  /** From there on nothing has been sent by an owner before us. */
+  readonly #sentBefore: number
   /** Lanes whose first undone request may have been sent by an owner before us. */
   readonly #lanesBefore = new Set<string>()
   #nextDoneBefore = 0
@@ -42,6 +44,7 @@ export class PartitionProgress {
   #since = 0
   #ahead = 0
   #isMarked = false
+  #isHeld = false
 
   /**
    * Goes on from what the group has committed. Metadata that is not ours or is damaged counts as none; `intact` says which. `owner` goes into every commit: whose
@@ -53,6 +56,10 @@ export class PartitionProgress {
     this.#owner = owner
     this.#doneBefore = decoded?.done ?? []
     this.#reservedBefore = decoded?.reservation ?? NOTHING_RESERVED
+    this.#sentBefore = Math.max(
+      this.#reservedBefore.through,
+      ...[...this.#reservedBefore.attempted.keys()].slice(-1).map((last) => last + 1)
+    )
     this.#position = committed.offset
     this.#committed = committed
     this.#through = committed.offset
@@ -70,7 +77,7 @@ export class PartitionProgress {
    * later one could not be told apart any more from one that had been sent before the change.
    */
   get isCaughtUp(): boolean {
-    return this.#position >= this.#reservedBefore.through
+    return this.#position >= this.#sentBefore
   }
 
   /** Records received and not done. */
@@ -122,7 +129,7 @@ export class PartitionProgress {
 
   /** Whether a request is reserved, and may be sent. */
   isReserved(offset: number): boolean {
-    return this.isCaughtUp && offset < this.#through
+    return !this.#isHeld && this.isCaughtUp && offset < this.#through
   }
 
   /** A request is about to be sent: for whoever reads our last commit it may have been from then on. */
@@ -144,8 +151,25 @@ export class PartitionProgress {
   /** The record's outcome has been published. */
   done(offset: number): void {
     const undone = this.#undone.get(offset)
-    if (undone !== undefined && undone.attemptedSince === undefined && this.isReserved(offset)) this.#ahead -= 1
+    if (undone !== undefined && undone.attemptedSince === undefined && offset < this.#through) this.#ahead -= 1
     this.#undone.delete(offset)
+  }
+
+  /**
+   * Nothing is sent until `goOn`: what is reserved and has not been sent is not reserved any more with the next commit, so that whoever has the partition
+   * next need not take it for sent.
+   */
+  hold(): void {
+    this.#isHeld = true
+  }
+
+  goOn(): void {
+    this.#isHeld = false
+  }
+
+  /** Whether it is held, and the group's last commit still says of requests that they may have been sent that were not. */
+  get wantsRelease(): boolean {
+    return this.#isHeld && this.#ahead > 0
   }
 
   /** Whether a commit of ours says whose the partition is now. */
@@ -155,7 +179,7 @@ export class PartitionProgress {
 
   /** Whether more requests should be reserved: few are left that are and have not been sent. */
   get wantsReservation(): boolean {
-    return this.isCaughtUp && this.#ahead < RESERVED_AHEAD / 2
+    return !this.#isHeld && this.isCaughtUp && this.#ahead < RESERVED_AHEAD / 2
   }
 
   /** Whether the last commit is out of date: more is done, or requests are reserved since a time that has passed. */
@@ -182,7 +206,11 @@ export class PartitionProgress {
     const offset = head ?? this.#position
     if (head !== undefined) addRun(done, at, this.#position)
     for (const { end, start } of this.#doneBefore) addRun(done, Math.max(start, this.#position), end)
-    const through = this.isCaughtUp ? Math.max(this.#through, reservable) : this.#through
+    const through = this.#isHeld && this.isCaughtUp
+      ? offset
+      : this.isCaughtUp
+      ? Math.max(this.#through, reservable)
+      : this.#through
     const reservation = this.isCaughtUp
       ? { through, since: now, attempted }
       : reservationFrom(offset, this.#reservedBefore)
@@ -197,7 +225,7 @@ export class PartitionProgress {
     this.#isMarked = true
     this.#ahead = 0
     for (const undone of this.#undone.values()) {
-      if (undone.attemptedSince === undefined && this.isReserved(undone.offset)) this.#ahead += 1
+      if (undone.attemptedSince === undefined && undone.offset < this.#through) this.#ahead += 1
     }
   }
 }
