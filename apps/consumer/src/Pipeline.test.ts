@@ -71,7 +71,11 @@ const makePipeline = Effect.fnUntraced(function*(
       Queue.offerUnsafe(calls, { task, at: `${partition}@${offset}`, finish: resume })
     })
   const context = yield* Layer.build(
-    Pipeline.layer({ requestsTopic: REQUESTS, concurrency: options.concurrency ?? 64 }).pipe(
+    Pipeline.layer({
+      requestsTopic: REQUESTS,
+      concurrency: options.concurrency ?? 64,
+      sessionTimeout: Duration.seconds(45)
+    }).pipe(
       Layer.provide([
         Layer.succeed(Attempt, { make: options.attempt ?? attempt }),
         options.delivery === "at-least-once"
@@ -1011,6 +1015,26 @@ describe("Exactly once", () => {
       }
       yield* published(kafka, 4)
       assert.deepStrictEqual(outcomes(kafka), ["0@0", "0@1", "0@2", "0@3"])
+    }))
+
+  it.effect("sends nothing more once its session may be over, until it has heard of the group again", () =>
+    Effect.gen(function*() {
+      const { assign, calls, kafka, pending, pipeline } = yield* makePipeline({ concurrency: 1 })
+      assign(0)
+      pipeline.handler.received(batchFrom(0, 0, 4))
+      const first = yield* calls
+      kafka.lastContact = () => 0
+      yield* TestClock.adjust("44 seconds")
+      settle(first)
+      const second = yield* calls
+      yield* TestClock.adjust("1 second")
+      // As after a stop of the process: somebody else may have done all that it still has.
+      settle(second)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* pending, [])
+      kafka.lastContact = () => 105_000
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* calls).at, "0@2")
     }))
 
   it.effect("takes a request for sent that is received again while it is still in flight from a former assignment", () =>

@@ -12,6 +12,8 @@ export interface PipelineOptions {
   readonly requestsTopic: string
   /** Calls to the API at a time. */
   readonly concurrency: number
+  /** After that long without a word from the group's coordinator the partitions may be somebody else's. */
+  readonly sessionTimeout: Duration.Duration
 }
 
 /** What the pipeline is doing right now. */
@@ -91,6 +93,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const fork = yield* FiberSet.makeRuntime<never>()
   const failed = yield* Deferred.make<never>()
 
+  const sessionMillis = Duration.toMillis(options.sessionTimeout)
   const owned = new Map<number, OwnedPartition>()
   const lanes = new Lanes<Task>()
   const outbox: Array<SettledTask> = []
@@ -241,11 +244,17 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     }
   }
 
+  /** A process that was stopped for a while does not know yet what it has lost: nothing is sent before it has heard of the group again. */
+  const isInTouch = (): boolean => {
+    if (membership === undefined) return false
+    return clock.currentTimeMillisUnsafe() - membership.subscription.state().lastContact < sessionMillis
+  }
+
   const pump = () => {
     // What is decided without a call is settled before `fork` returns, and comes back here: the loop goes on, not down.
     if (pumping) return
     pumping = true
-    while (dispatching && inFlight < options.concurrency) {
+    while (dispatching && inFlight < options.concurrency && isInTouch()) {
       const task = lanes.take()
       if (task === undefined) break
       inFlight += 1
@@ -338,11 +347,15 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     lanes.release(laneOf(settled.task))
   }
 
-  /** Makes a commit due for what has moved on without an outcome, such as past transaction markers, and for reservations that have grown old. */
+  /**
+   * Makes a commit due for what has moved on without an outcome, such as past transaction markers, and for reservations that have grown old; and goes on
+   * with what was held up until the group was heard of.
+   */
   const refresh = Effect.sync(() => {
     if (!dispatching) return
     for (const owner of owned.values()) if (owner.progress.hasMoved) owner.isDue = true
     wake.openUnsafe()
+    pump()
   })
 
   /** Takes back what has not been sent, to be reserved anew if the partition stays. */
