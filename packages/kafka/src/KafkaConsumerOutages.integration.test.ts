@@ -4,7 +4,7 @@ import { uniqueGroup } from "@origin-regions/testkit/Names"
 import { Deferred, Duration, Effect, Fiber, Layer } from "effect"
 import { apiKeys, makeKafkaProxy } from "./internal/fixtures/KafkaProxy.ts"
 import {
-  layerKafka,
+  layerSharedKafka,
   newTopic,
   numbered,
   sendValues,
@@ -15,10 +15,6 @@ import {
 import { joinGroup } from "./internal/fixtures/TestMember.ts"
 import { KafkaAdmin } from "./KafkaAdmin.ts"
 import { KafkaConsumer } from "./KafkaConsumer.ts"
-
-const SharedKafka = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layerKafka(settingsFor(...brokers)))).pipe(
-  Layer.provideMerge(KafkaBroker.layer)
-)
 
 /** A way to the shared broker that can fail, and a consumer that takes it. */
 const throughProxy = Effect.gen(function*() {
@@ -35,7 +31,7 @@ const leaveAtOnce = Effect.fnUntraced(function*({ leave }: { readonly leave: Eff
   assert.isBelow(Duration.toMillis(took), 2_000)
 })
 
-layer(SharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaConsumer in an outage", (it) => {
+layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaConsumer in an outage", (it) => {
   it.effect("waits for a broker that is not there yet, and says so with every try", () =>
     Effect.gen(function*() {
       const { proxy, services } = yield* throughProxy
