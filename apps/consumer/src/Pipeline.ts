@@ -15,6 +15,8 @@ export interface PipelineOptions {
 
 /** What the pipeline is doing right now. */
 export interface PipelineStatus {
+  /** Whether it starts what comes in: not before partitions are assigned, in a rebalance, or in a stop. */
+  readonly working: boolean
   readonly inFlight: number
   readonly queued: number
   readonly waiting: number
@@ -287,6 +289,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
       drain
     ),
     status: () => ({
+      working: dispatching,
       inFlight,
       waiting: lanes.waiting,
       queued: lanes.size - lanes.waiting,
