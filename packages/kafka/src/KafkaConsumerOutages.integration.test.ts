@@ -67,6 +67,37 @@ layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("Ka
       }))
   }
 
+  it.effect("joins where the answer to its first join is lost", () =>
+    Effect.gen(function*() {
+      const { proxy, services } = yield* throughProxy
+      const topic = yield* newTopic()
+      yield* sendValues(topic, ["v"])
+      const cut = yield* proxy.cutNextAnswer(apiKeys.JoinGroup)
+      const member = yield* Effect.provide(joinGroup({ topic }), services)
+      yield* cut
+      yield* until(() => member.values.length === 1)
+    }))
+
+  it.effect("goes on where Kafka is away for a while in the middle of a rebalance", () =>
+    Effect.gen(function*() {
+      const { proxy, services } = yield* throughProxy
+      const { layer, warnings } = takeWarnings()
+      const topic = yield* newTopic(4)
+      const groupId = yield* uniqueGroup
+      const first = yield* joinGroup({ topic, groupId }).pipe(Effect.provide(services), Effect.provide(layer))
+      yield* until(() => first.assignments.length === 1)
+      const cut = yield* proxy.cutNextAnswer(apiKeys.JoinGroup)
+      const second = yield* joinGroup({ topic, groupId })
+      yield* cut
+      yield* proxy.down
+      yield* until(() => warnings.filter((line) => line.startsWith("Connection error")).length >= 4)
+      assert.isFalse(first.state().joined)
+      yield* proxy.up
+      yield* until(() => first.owned().length === 2 && second.owned().length === 2)
+      yield* sendValues(topic, numbered("v", 40))
+      yield* until(() => first.values.length + second.values.length === 40)
+    }))
+
   it.effect("keeps its membership where all its connections break, and leaves none behind", () =>
     Effect.gen(function*() {
       const { proxy, services } = yield* throughProxy
