@@ -43,7 +43,12 @@ const tasks = {
   format: { about: "format every file", script: ["node_modules/dprint/bin.cjs", "fmt"] },
   documents: { about: "write the generated documents", script: ["scripts/documents.ts"] },
   bench: { about: "run the benchmarks", script: ["node_modules/turbo/bin/turbo", "run", "bench"] },
-  crashlab: { about: "break a running system in every way, and audit it", script: ["scripts/crashlab.ts"], watched: true },
+  crashlab: {
+    about: "break a running system in every way, and audit it",
+    script: ["scripts/crashlab.ts"],
+    watched: true
+  },
+  "bench:api": { about: "gets and creates in a second at the API", script: ["apps/api/src/ApiServer.bench.ts"] },
   kafka: { about: "a Kafka broker alone, in the foreground", script: ["scripts/kafka.ts"], watched: true },
   api: { about: "the API alone, in the foreground", script: ["apps/api/src/main.ts"] },
   consumer: { about: "the consumer alone, in the foreground", script: ["apps/consumer/src/main.ts"] },

@@ -119,7 +119,7 @@ class Mappings extends HttpApiGroup.make("mappings", { topLevel: true }).add(
 
 /** Generation 1 of the API: what its routes take and answer. */
 export class Generation1 extends HttpApi.make("generation1").add(Mappings)
-  .annotateMerge(documentAnnotations(["OriginCloudRegionDraft"]))
+  .annotateMerge(documentAnnotations("OriginCloudRegionDraft"))
   .annotateMerge(OpenApi.annotations({
     title: "Origin cloud regions, generation 1",
     version: "1.0.0",

@@ -105,7 +105,7 @@ class Mappings extends HttpApiGroup.make("mappings", { topLevel: true }).add(
 
 /** Generation 2 of the API: what its routes take and answer. */
 export class Generation2 extends HttpApi.make("generation2").add(Mappings)
-  .annotateMerge(documentAnnotations(["OriginCloudRegionDraft"]))
+  .annotateMerge(documentAnnotations("OriginCloudRegionDraft"))
   .annotateMerge(OpenApi.annotations({
     title: "Origin cloud regions, generation 2",
     version: "2.0.0",

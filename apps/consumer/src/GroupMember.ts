@@ -17,9 +17,10 @@ export interface GroupMemberOptions {
   readonly api: { readonly baseUrl: URL }
 }
 
-/** `phase` says in words where it is; `lastContact` is when the group's coordinator last answered, in milliseconds since 1970. */
+/** `ready` is whether it works on requests, `phase` says in words where it is; `lastContact` is when the group's coordinator last answered, in milliseconds since 1970. */
 export interface GroupMemberStatus {
   readonly joined: boolean
+  readonly ready: boolean
   readonly phase: string
   readonly lastContact: number
 }
@@ -84,7 +85,8 @@ const make = Effect.fnUntraced(function*(options: GroupMemberOptions) {
     status: () => {
       const state = member?.state()
       const joined = state?.joined ?? false
-      return { joined, phase: joined ? "at work" : phase, lastContact: state?.lastContact ?? startedAt }
+      const ready = joined && pipeline.status().working
+      return { joined, ready, phase: ready ? "at work" : phase, lastContact: state?.lastContact ?? startedAt }
     },
     failure: Effect.raceFirst(Deferred.await(failed), pipeline.failure)
   })

@@ -51,8 +51,8 @@ const routes = ({ sessionTimeout }: HttpServerOptions) =>
       "GET",
       "/health/ready",
       Effect.suspend(() => {
-        const { joined, phase } = member.status()
-        return health(joined, {
+        const { phase, ready } = member.status()
+        return health(ready, {
           status: phase,
           partitions: pipeline.status().partitions.map(({ partition }) => partition)
         })

@@ -18,6 +18,8 @@ export interface PipelineOptions {
 
 /** What the pipeline is doing right now. */
 export interface PipelineStatus {
+  /** Whether it starts what comes in: not before partitions are assigned, in a rebalance, or in a stop. */
+  readonly working: boolean
   readonly inFlight: number
   readonly queued: number
   readonly waiting: number
@@ -392,6 +394,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
       drain
     ),
     status: () => ({
+      working: dispatching,
       inFlight,
       waiting: lanes.waiting,
       queued: [...owned.values()].reduce(

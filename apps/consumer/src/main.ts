@@ -5,7 +5,21 @@ import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaConsumer } from "@origin-regions/kafka/KafkaConsumer"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { KafkaTransactions } from "@origin-regions/kafka/KafkaTransactions"
-import { Cause, Console, Effect, Exit, Layer, Logger, References, Result, Runtime } from "effect"
+import {
+  Cause,
+  Console,
+  Context,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  References,
+  Result,
+  Runtime,
+  Scope
+} from "effect"
 import { SecureRandom } from "effect/crypto"
 import { Attempt } from "./Attempt.ts"
 import { layerAtLeastOnce } from "./Delivery/AtLeastOnce.ts"
@@ -53,11 +67,22 @@ const application = (settings: Settings) => {
     )
 }
 
+/** Orchestrators kill what has not ended ten seconds after it was asked to. */
+const END_TIMEOUT = Duration.seconds(9)
+
+/** Ends all there is in its order, but does not wait for what does not end in time: the process ends it. */
+const close = Effect.fnUntraced(function*(scope: Scope.Closeable, exit: Exit.Exit<unknown, unknown>) {
+  const closing = yield* Effect.forkDetach(Scope.close(scope, exit))
+  yield* Effect.timeoutOption(Fiber.await(closing), END_TIMEOUT)
+})
+
 const main = Effect.gen(function*() {
   const settings = readSettings(process.env)
   if (Result.isFailure(settings)) return yield* new SettingsError({ problems: settings.failure })
-  return yield* Effect.flatMap(GroupMember, ({ failure }) => failure).pipe(
-    Effect.provide(application(settings.success)),
+  const scope = yield* Scope.make()
+  return yield* Layer.buildWithScope(application(settings.success), scope).pipe(
+    Effect.flatMap((context) => Context.get(context, GroupMember).failure),
+    Effect.onExit((exit) => close(scope, exit)),
     Effect.tapDefect((defect) => Effect.logFatal("Crashed", defect)),
     Effect.provide(logging(settings.success))
   )

@@ -1,21 +1,9 @@
 import { assert, layer } from "@effect/vitest"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
-import { Duration, Effect, Fiber, Layer, Schedule } from "effect"
-import {
-  layerKafka,
-  newTopic,
-  ofText,
-  readAll,
-  sendRecords,
-  settingsFor,
-  until
-} from "./internal/fixtures/TestKafka.ts"
+import { Duration, Effect, Fiber, Schedule } from "effect"
+import { layerOwnKafka, newTopic, ofText, readAll, sendRecords, until } from "./internal/fixtures/TestKafka.ts"
 import { joinGroup } from "./internal/fixtures/TestMember.ts"
 import { KafkaAdmin } from "./KafkaAdmin.ts"
-
-const OwnKafka = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layerKafka(settingsFor(...brokers)))).pipe(
-  Layer.provideMerge(KafkaBroker.layerJvm())
-)
 
 const KEYS = ["a", "b", "c", "d"]
 
@@ -29,7 +17,7 @@ const firstOccurrences = (values: ReadonlyArray<string | null>) => {
   return [...byKey.values()].map((numbers) => [...numbers])
 }
 
-layer(OwnKafka, { excludeTestServices: true, timeout: "2 minutes" })(
+layer(layerOwnKafka, { excludeTestServices: true, timeout: "2 minutes" })(
   "A broker that is killed and started again",
   (it) => {
     it.effect("costs no record that was acknowledged, no order of a key, and no membership", () =>

@@ -4,7 +4,7 @@ import { uniqueGroup, uniqueTopic } from "@origin-regions/testkit/Names"
 import { Context, Effect, Layer } from "effect"
 import { makeKafkaProxy } from "./internal/fixtures/KafkaProxy.ts"
 import {
-  layerKafka,
+  layerSharedKafka,
   newTopic,
   numbered,
   sendTo,
@@ -16,15 +16,11 @@ import {
 import { joinGroup } from "./internal/fixtures/TestMember.ts"
 import { KafkaAdmin } from "./KafkaAdmin.ts"
 
-const SharedKafka = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layerKafka(settingsFor(...brokers)))).pipe(
-  Layer.provideMerge(KafkaBroker.layer)
-)
-
 /** An admin of its own, by its own way to the broker. */
 const adminFor = (broker: string) =>
   Effect.map(Layer.build(Layer.fresh(KafkaAdmin.layer(settingsFor(broker)))), Context.get(KafkaAdmin))
 
-layer(SharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaAdmin", (it) => {
+layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaAdmin", (it) => {
   it.effect("creates what is missing, with partitions and settings, and leaves alone what is there", () =>
     Effect.gen(function*() {
       const admin = yield* KafkaAdmin

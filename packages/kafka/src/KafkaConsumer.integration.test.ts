@@ -4,7 +4,7 @@ import { uniqueGroup, uniqueTopic } from "@origin-regions/testkit/Names"
 import { Cause, Deferred, Duration, Effect, Exit, Fiber, Layer } from "effect"
 import { makeKafkaProxy } from "./internal/fixtures/KafkaProxy.ts"
 import {
-  layerKafka,
+  layerSharedKafka,
   newTopic,
   numbered,
   sendTo,
@@ -18,11 +18,7 @@ import { joinGroup } from "./internal/fixtures/TestMember.ts"
 import { KafkaAdmin } from "./KafkaAdmin.ts"
 import { KafkaConsumer } from "./KafkaConsumer.ts"
 
-const SharedKafka = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layerKafka(settingsFor(...brokers)))).pipe(
-  Layer.provideMerge(KafkaBroker.layer)
-)
-
-layer(SharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaConsumer", (it) => {
+layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaConsumer", (it) => {
   it.effect("hands out a topic from its beginning, and what comes later", () =>
     Effect.gen(function*() {
       const topic = yield* newTopic(3)

@@ -4,7 +4,7 @@ import { uniqueGroup } from "@origin-regions/testkit/Names"
 import { Deferred, Duration, Effect, Fiber, Layer } from "effect"
 import { apiKeys, makeKafkaProxy } from "./internal/fixtures/KafkaProxy.ts"
 import {
-  layerKafka,
+  layerSharedKafka,
   newTopic,
   numbered,
   sendValues,
@@ -15,10 +15,6 @@ import {
 import { joinGroup } from "./internal/fixtures/TestMember.ts"
 import { KafkaAdmin } from "./KafkaAdmin.ts"
 import { KafkaConsumer } from "./KafkaConsumer.ts"
-
-const SharedKafka = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layerKafka(settingsFor(...brokers)))).pipe(
-  Layer.provideMerge(KafkaBroker.layer)
-)
 
 /** A way to the shared broker that can fail, and a consumer that takes it. */
 const throughProxy = Effect.gen(function*() {
@@ -35,7 +31,7 @@ const leaveAtOnce = Effect.fnUntraced(function*({ leave }: { readonly leave: Eff
   assert.isBelow(Duration.toMillis(took), 2_000)
 })
 
-layer(SharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaConsumer in an outage", (it) => {
+layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaConsumer in an outage", (it) => {
   it.effect("waits for a broker that is not there yet, and says so with every try", () =>
     Effect.gen(function*() {
       const { proxy, services } = yield* throughProxy
@@ -70,6 +66,37 @@ layer(SharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaCo
         assert.sameMembers([...first.values, ...second.values], [...numbered("v", 40)])
       }))
   }
+
+  it.effect("joins where the answer to its first join is lost", () =>
+    Effect.gen(function*() {
+      const { proxy, services } = yield* throughProxy
+      const topic = yield* newTopic()
+      yield* sendValues(topic, ["v"])
+      const cut = yield* proxy.cutNextAnswer(apiKeys.JoinGroup)
+      const member = yield* Effect.provide(joinGroup({ topic }), services)
+      yield* cut
+      yield* until(() => member.values.length === 1)
+    }))
+
+  it.effect("goes on where Kafka is away for a while in the middle of a rebalance", () =>
+    Effect.gen(function*() {
+      const { proxy, services } = yield* throughProxy
+      const { layer, warnings } = takeWarnings()
+      const topic = yield* newTopic(4)
+      const groupId = yield* uniqueGroup
+      const first = yield* joinGroup({ topic, groupId }).pipe(Effect.provide(services), Effect.provide(layer))
+      yield* until(() => first.assignments.length === 1)
+      const cut = yield* proxy.cutNextAnswer(apiKeys.JoinGroup)
+      const second = yield* joinGroup({ topic, groupId })
+      yield* cut
+      yield* proxy.down
+      yield* until(() => warnings.filter((line) => line.startsWith("Connection error")).length >= 4)
+      assert.isFalse(first.state().joined)
+      yield* proxy.up
+      yield* until(() => first.owned().length === 2 && second.owned().length === 2)
+      yield* sendValues(topic, numbered("v", 40))
+      yield* until(() => first.values.length + second.values.length === 40)
+    }))
 
   it.effect("keeps its membership where all its connections break, and leaves none behind", () =>
     Effect.gen(function*() {

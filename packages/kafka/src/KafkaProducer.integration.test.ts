@@ -4,7 +4,7 @@ import { Duration, Effect, Fiber, Layer } from "effect"
 import { randomUUID } from "node:crypto"
 import { apiKeys, makeKafkaProxy } from "./internal/fixtures/KafkaProxy.ts"
 import {
-  layerKafka,
+  layerSharedKafka,
   newTopic,
   ofText,
   readAll,
@@ -18,11 +18,7 @@ import { CompressionTypes } from "./internal/PatchedKafkaJS.ts"
 import { KafkaAdmin } from "./KafkaAdmin.ts"
 import { KafkaProducer } from "./KafkaProducer.ts"
 
-const SharedKafka = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layerKafka(settingsFor(...brokers)))).pipe(
-  Layer.provideMerge(KafkaBroker.layer)
-)
-
-layer(SharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaProducer", (it) => {
+layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaProducer", (it) => {
   it.effect("writes keys, values and headers byte for byte, with their order, repeats and nulls", () =>
     Effect.gen(function*() {
       const topic = yield* newTopic()

@@ -3,7 +3,7 @@ import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { Context, Deferred, Duration, Effect, Fiber, Layer, Random, Stream } from "effect"
 import { makeKafkaProxy } from "./internal/fixtures/KafkaProxy.ts"
 import {
-  layerKafka,
+  layerSharedKafka,
   newTopic,
   numbered,
   ofText,
@@ -15,10 +15,6 @@ import {
   withKafkaJS
 } from "./internal/fixtures/TestKafka.ts"
 import { KafkaTopicReader, type ReadFrom } from "./KafkaTopicReader.ts"
-
-const SharedKafka = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layerKafka(settingsFor(...brokers)))).pipe(
-  Layer.provideMerge(KafkaBroker.layer)
-)
 
 const read = (topic: string, from: ReadFrom) =>
   Stream.unwrap(KafkaTopicReader.use((reader) => Effect.succeed(reader.read({ topic, from })))).pipe(
@@ -49,7 +45,7 @@ const groupExists = (groupId: string) =>
     return groups.some((group) => group.groupId === groupId)
   })
 
-layer(SharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaTopicReader", (it) => {
+layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaTopicReader", (it) => {
   it.effect("reads every partition from its beginning, in its order, and what comes later", () =>
     Effect.gen(function*() {
       const topic = yield* newTopic(2)

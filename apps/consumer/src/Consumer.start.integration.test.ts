@@ -1,0 +1,130 @@
+import { assert, layer } from "@effect/vitest"
+import { Api } from "@origin-regions/testkit/Api"
+import * as ConsumerProcess from "@origin-regions/testkit/Consumer"
+import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
+import { Leash } from "@origin-regions/testkit/Leash"
+import { uniqueToken, uniqueZoneId } from "@origin-regions/testkit/Names"
+import { Effect, Layer } from "effect"
+import { linesOf, says, until, whileRunning } from "./fixtures/RunningConsumer.ts"
+import { forward, freePort, silentConnection, takenPort } from "./fixtures/TcpForwarder.ts"
+import { createTopics, layerKafka, readTopics, settingsFor, uniqueTopicNames } from "./fixtures/TestTopics.ts"
+import { codesOf, upserts } from "./fixtures/Upserts.ts"
+
+const Surroundings = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layerKafka(brokers))).pipe(
+  Layer.provideMerge(Layer.mergeAll(KafkaBroker.layer, Leash.layer))
+)
+
+/** Nothing at these addresses answers. */
+const nowhere = { baseUrl: "http://127.0.0.1:1/client/v4", token: "a-token-of-forty-characters-0123456789ab" }
+
+const waitsFor = (status: string) => ({ status: 503, body: { status, partitions: [] } })
+
+const get = (consumer: ConsumerProcess.Consumer, path: string) =>
+  Effect.flatMap(consumer.address, (origin) =>
+    Effect.promise(async () => {
+      const response = await fetch(`${origin}${path}`)
+      const body: unknown = await response.json()
+      return { status: response.status, body }
+    }))
+
+layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The consumer's start", (it) => {
+  it.effect("waits for Kafka, its topics and the API, says what for, and then works", () =>
+    Effect.gen(function*() {
+      const { brokers } = yield* KafkaBroker
+      const [kafkaPort, apiPort, token] = [yield* freePort, yield* freePort, yield* uniqueToken]
+      const names = uniqueTopicNames()
+      const baseUrl = `http://127.0.0.1:${apiPort}/client/v4`
+      const consumer = yield* ConsumerProcess.spawn(settingsFor([`127.0.0.1:${kafkaPort}`], names, { baseUrl, token }))
+      const ready = get(consumer, "/health/ready")
+
+      yield* says(consumer, "Could not look up the topic")
+      assert.deepStrictEqual(yield* ready, waitsFor("waiting for Kafka and its topics"))
+      assert.strictEqual((yield* get(consumer, "/health/live")).status, 200)
+
+      yield* forward(kafkaPort, brokers[0] ?? "")
+      yield* says(consumer, `The topic ${names.requests} does not exist`)
+      assert.deepStrictEqual(yield* ready, waitsFor("waiting for Kafka and its topics"))
+
+      yield* createTopics(names)
+      yield* says(consumer, "Could not reach the API")
+      assert.deepStrictEqual(yield* ready, waitsFor(`waiting for the API at ${baseUrl}`))
+
+      yield* Layer.build(Layer.fresh(Api.layerWith({ port: apiPort, token })))
+      yield* consumer.ready
+      assert.deepStrictEqual(yield* ready, { status: 200, body: { status: "at work", partitions: [0] } })
+      const topics = yield* readTopics(names)
+      yield* topics.emit(upserts(yield* uniqueZoneId, 5))
+      const outcomes = yield* whileRunning(consumer)(topics.outcomes.until((all) => all.length >= 5))
+      assert.deepStrictEqual(codesOf(outcomes), { upserted: 5 })
+      assert.deepStrictEqual(yield* consumer.terminate, { code: 0, signal: undefined })
+
+      const messages = (yield* linesOf(consumer)).map((line) => JSON.parse(line)).filter(({ level }) =>
+        level === "WARN"
+      )
+        .map(({ message }) => message)
+        .filter((message): message is string => typeof message === "string")
+      assert.deepStrictEqual([...new Set(messages)], [
+        `Could not look up the topic ${names.requests}: Connection error: connect ECONNREFUSED 127.0.0.1:${kafkaPort}. Trying again in 2s`,
+        `The topic ${names.requests} does not exist: create it, or set REQUESTS_TOPIC to one that does. Trying again in 2s`,
+        `Could not reach the API at ${baseUrl}: connect ECONNREFUSED 127.0.0.1:${apiPort}. Trying again in 2s`
+      ])
+    }))
+
+  it.effect("ends at once on a signal while it waits", () =>
+    Effect.gen(function*() {
+      const kafkaPort = yield* freePort
+      const consumer = yield* ConsumerProcess.spawn(
+        settingsFor([`127.0.0.1:${kafkaPort}`], uniqueTopicNames(), nowhere)
+      )
+      yield* until(get(consumer, "/health/ready"), ({ status }) => status === 503)
+      const start = performance.now()
+      assert.deepStrictEqual(yield* consumer.terminate, { code: 0, signal: undefined })
+      assert.isBelow(performance.now() - start, 10_000)
+    }))
+
+  it.effect("is refused with one message about all settings that are wrong", () =>
+    Effect.gen(function*() {
+      const consumer = yield* ConsumerProcess.spawn({
+        KAFKA_BROKERS: "nowhere",
+        CLOUDFLARE_API_TOKEN: "a token with spaces",
+        CONCURRENCY: "-1",
+        LOG_LEVEL: "loud"
+      })
+      assert.deepStrictEqual(yield* consumer.exit, { code: 2, signal: undefined })
+      assert.deepStrictEqual(yield* linesOf(consumer), [
+        "4 settings are wrong:",
+        "  CONCURRENCY is \"-1\": expected a whole number from 1 to 4096",
+        "  LOG_LEVEL is \"loud\": expected one of Trace, Debug, Info, Warn, Error, Fatal",
+        "  KAFKA_BROKERS is \"nowhere\": expected a list of host:port, for example 127.0.0.1:9092",
+        "  CLOUDFLARE_API_TOKEN is \"(hidden)\": expected an API token, without spaces and control characters"
+      ])
+    }))
+
+  it.effect("is refused with a sentence where its port is taken", () =>
+    Effect.gen(function*() {
+      const port = yield* takenPort
+      const { brokers } = yield* KafkaBroker
+      const consumer = yield* ConsumerProcess.spawn({
+        ...settingsFor(brokers, uniqueTopicNames(), nowhere),
+        HTTP_PORT: String(port)
+      })
+      assert.deepStrictEqual(yield* consumer.exit, { code: 1, signal: undefined })
+      const address = `127.0.0.1:${port}`
+      assert.deepStrictEqual(yield* linesOf(consumer), [
+        `Can't listen on port ${port} of 127.0.0.1 (listen EADDRINUSE: address already in use ${address}): set HTTP_PORT to a free port, or 0 for any, and HTTP_HOST to an address of this machine.`
+      ])
+    }))
+
+  it.effect("is not kept from its end by whoever is connected", () =>
+    Effect.gen(function*() {
+      const kafkaPort = yield* freePort
+      const consumer = yield* ConsumerProcess.spawn(
+        settingsFor([`127.0.0.1:${kafkaPort}`], uniqueTopicNames(), nowhere)
+      )
+      const { port } = new URL(yield* consumer.address)
+      yield* silentConnection(Number(port))
+      const start = performance.now()
+      assert.deepStrictEqual(yield* consumer.terminate, { code: 0, signal: undefined })
+      assert.isBelow(performance.now() - start, 10_000)
+    }))
+})
