@@ -52,9 +52,9 @@ const make = Effect.fnUntraced(function*(options: GroupMemberOptions) {
       if (drained._tag === "Some") return Effect.void
       const { inFlight, unpublished } = pipeline.status()
       return Effect.logWarning(
-        `After ${
+        `${inFlight} requests were still in flight after ${
           Duration.format(STOP_TIMEOUT)
-        } ${inFlight} requests were still in flight and ${unpublished} outcomes not published: whoever goes on with them finds out what has become of them`
+        }, and ${unpublished} outcomes not published: whoever goes on with them finds out what has become of them`
       )
     })
   )
