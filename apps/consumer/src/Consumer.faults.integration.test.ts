@@ -86,7 +86,9 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("When t
       const proxy = yield* makeApiProxy()
       // What may have been applied is looked up before it is given up.
       proxy.decide = (call) =>
-        call.method === "GET" ? call.pass() : call.answer(502, failureEnvelope(1140, "Internal error."))
+        call.method === "GET"
+          ? call.answer(404, failureEnvelope(1142, "No such mapping."))
+          : call.answer(502, failureEnvelope(1140, "Internal error."))
       const consumer = yield* ConsumerProcess.start(
         yield* settings(topics.names, { CLOUDFLARE_BASE_URL: proxy.baseUrl, REQUEST_DEADLINE: "500 millis" })
       )
