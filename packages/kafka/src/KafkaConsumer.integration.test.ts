@@ -243,6 +243,26 @@ layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("Ka
       assert.deepStrictEqual(yield* admin.committedOffsets(first.groupId, topic), committed)
     }))
 
+  it.effect("begins anew with a topic that was deleted and made again", () =>
+    Effect.gen(function*() {
+      const admin = yield* KafkaAdmin
+      const topic = yield* newTopic()
+      yield* sendTo(topic, 0, numbered("old", 10))
+      const member = yield* joinGroup({ topic })
+      yield* until(() => member.values.length === 10)
+      yield* withKafkaJS(async (client) => {
+        const raw = client.admin()
+        await raw.connect()
+        await raw.deleteTopics({ topics: [topic] })
+        await raw.disconnect()
+      })
+      yield* Effect.repeat(admin.createTopics([{ topic, partitions: 1 }]), { until: ({ length }) => length === 1 })
+      yield* sendTo(topic, 0, numbered("new", 3))
+      yield* until(() => member.values.length === 13)
+      assert.deepStrictEqual(member.skipped, [{ partition: 0, offset: 0 }])
+      assert.deepStrictEqual(member.values.slice(10), numbered("new", 3))
+    }))
+
   for (const Fault of [TypeError, Error]) {
     it.effect(`ends with a handler's ${Fault.name}, and calls it no more`, () =>
       Effect.gen(function*() {
