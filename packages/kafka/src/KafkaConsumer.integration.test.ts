@@ -76,7 +76,7 @@ layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("Ka
     Effect.gen(function*() {
       const topic = yield* newTopic(4)
       const groupId = yield* uniqueGroup
-      const sessionTimeout = Duration.seconds(1)
+      const sessionTimeout = Duration.seconds(2)
       const log: Array<string> = []
       const draining = yield* Deferred.make<void>()
       const settled = yield* Deferred.make<void>()
@@ -102,7 +102,7 @@ layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("Ka
       assert.isFalse(first.state().joined)
       // Without a heartbeat the group would have gone on without the first member by then.
       const begun = first.state().lastContact
-      yield* until(() => first.state().lastContact > begun + 2_000)
+      yield* until(() => first.state().lastContact > begun + 3_000)
       yield* first.commitAll("in the drain")
       assert.strictEqual(first.drains(), 1)
       yield* Deferred.succeed(settled, undefined)
