@@ -1,4 +1,4 @@
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Schedule } from "effect"
 import type { Admin, ITopicConfig } from "kafkajs"
 import { inOrder, makeClient } from "./internal/KafkaClient.ts"
 import { kafkaError } from "./internal/KafkaErrors.ts"
@@ -50,6 +50,10 @@ export class KafkaAdmin extends Context.Service<KafkaAdmin, {
   static readonly layer = (settings: KafkaSettings): Layer.Layer<KafkaAdmin> => Layer.effect(KafkaAdmin, make(settings))
 }
 
+/** How long topics may take to be known everywhere once they are made. */
+const CREATION_SPACING = Schedule.spaced("100 millis")
+const CREATION_TRIES = 100
+
 const topicConfig = ({ configs, partitions, replicationFactor, topic }: NewTopic): ITopicConfig => ({
   topic,
   numPartitions: partitions,
@@ -71,6 +75,12 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
     })
 
   yield* Effect.addFinalizer(() => inOrder(Effect.tryPromise(() => admin.disconnect())))
+
+  const lookUp = (topics: ReadonlyArray<string>) =>
+    attempt(
+      `look up the ${topics.length === 1 ? "topic" : "topics"} ${topics.join(", ")}`,
+      () => admin.fetchTopicMetadata({ topics: [...topics] })
+    )
 
   const offsetsOf = (topic: string, pick: (offsets: { readonly low: string; readonly high: string }) => string) =>
     Effect.map(
@@ -101,15 +111,20 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
       if (missing.length === 0) return []
       yield* attempt(
         `create the topics ${missing.map(({ topic }) => topic).join(", ")}`,
-        () => admin.createTopics({ topics: missing.map(topicConfig), waitForLeaders: true })
+        () => admin.createTopics({ topics: missing.map(topicConfig), waitForLeaders: false })
+      )
+      // The broker that is asked may hear of them a little later than the one that made them.
+      yield* lookUp(missing.map(({ topic }) => topic)).pipe(
+        Effect.retry({
+          schedule: CREATION_SPACING,
+          times: CREATION_TRIES,
+          while: ({ reason }) => reason._tag === "UnknownTopic" || reason._tag === "Unreachable"
+        })
       )
       return missing.map(({ topic }) => topic)
     }),
     partitionCount: Effect.fn("KafkaAdmin.partitionCount")(function*(topic) {
-      const { topics } = yield* attempt(
-        `look up the topic ${topic}`,
-        () => admin.fetchTopicMetadata({ topics: [topic] })
-      )
+      const { topics } = yield* lookUp([topic])
       return topics[0]?.partitions.length ?? 0
     }),
     beginningOffsets,

@@ -76,7 +76,7 @@ layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("Ka
     Effect.gen(function*() {
       const topic = yield* newTopic(4)
       const groupId = yield* uniqueGroup
-      const sessionTimeout = Duration.seconds(1)
+      const sessionTimeout = Duration.seconds(2)
       const log: Array<string> = []
       const draining = yield* Deferred.make<void>()
       const settled = yield* Deferred.make<void>()
@@ -102,7 +102,7 @@ layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("Ka
       assert.isFalse(first.state().joined)
       // Without a heartbeat the group would have gone on without the first member by then.
       const begun = first.state().lastContact
-      yield* until(() => first.state().lastContact > begun + 2_000)
+      yield* until(() => first.state().lastContact > begun + 3_000)
       yield* first.commitAll("in the drain")
       assert.strictEqual(first.drains(), 1)
       yield* Deferred.succeed(settled, undefined)
@@ -241,6 +241,26 @@ layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("Ka
       assert.deepStrictEqual(second.skipped, [{ partition: 0, offset: 7 }])
       assert.deepStrictEqual(second.values, numbered("v", 10).slice(7))
       assert.deepStrictEqual(yield* admin.committedOffsets(first.groupId, topic), committed)
+    }))
+
+  it.effect("begins anew with a topic that was deleted and made again", () =>
+    Effect.gen(function*() {
+      const admin = yield* KafkaAdmin
+      const topic = yield* newTopic()
+      yield* sendTo(topic, 0, numbered("old", 10))
+      const member = yield* joinGroup({ topic })
+      yield* until(() => member.values.length === 10)
+      yield* withKafkaJS(async (client) => {
+        const raw = client.admin()
+        await raw.connect()
+        await raw.deleteTopics({ topics: [topic] })
+        await raw.disconnect()
+      })
+      yield* Effect.repeat(admin.createTopics([{ topic, partitions: 1 }]), { until: ({ length }) => length === 1 })
+      yield* sendTo(topic, 0, numbered("new", 3))
+      yield* until(() => member.values.length === 13)
+      assert.deepStrictEqual(member.skipped, [{ partition: 0, offset: 0 }])
+      assert.deepStrictEqual(member.values.slice(10), numbered("new", 3))
     }))
 
   for (const Fault of [TypeError, Error]) {

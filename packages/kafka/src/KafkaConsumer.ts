@@ -135,7 +135,7 @@ export class KafkaConsumer extends Context.Service<KafkaConsumer, {
     this.layerNoDeps(settings).pipe(Layer.provide(KafkaAdmin.layer(settings)))
 }
 
-/** Often enough to be heard between two of the group's impatient looks. Source: KafkaConsumer's `heartbeat.interval.ms`. */
+/** Kafka's own default of `heartbeat.interval.ms`; a short session takes more. */
 const HEARTBEAT_INTERVAL = Duration.seconds(3)
 /** Bounds how long a fetch of nothing takes, and with it how fast a resumed partition is read again. */
 const MAX_WAIT = Duration.millis(200)
@@ -294,7 +294,7 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
     maxBytes: 4 * 1024 * 1024,
     metadataMaxAge: 60_000,
     allowAutoTopicCreation: false,
-    // An outage of a minute or two does not end the membership. After that we start anew, and not kafkajs: it would do so even when stopped.
+    // It is the joins that are tried again. Where they come to nothing we start anew, and not kafkajs: it would do so even when stopped.
     retry: { retries: 30, maxRetryTime: 5_000, restartOnFailure: async () => false },
     // Not for the assignment: it is where the cluster is handed out by which the group finds its owner.
     partitionAssigners: [(config) => {

@@ -72,7 +72,7 @@ describe.skipIf(isJavaMissing)("A broker with TLS and a password", () => {
           const member = yield* joinGroup({ topic })
           yield* until(() => member.values.length === 10)
           yield* member.commitAll()
-          assert.deepStrictEqual((yield* readAll(topic, 10)).map(({ value }) => ofText(value)), [...numbered("v", 10)])
+          assert.deepStrictEqual((yield* readAll(topic, 10)).map(({ value }) => ofText(value)), numbered("v", 10))
         }).pipe(Effect.scoped, Effect.provide(kafka))
       }))
 

@@ -40,8 +40,8 @@ describe("A broker of the test kit's", () => {
             const member = yield* joinGroup({ topic })
             yield* until(() => member.values.length === 10)
             yield* member.commitAll("settled")
-            assert.sameMembers(member.values, [...numbered("v", 10)])
-            assert.sameMembers((yield* readAll(topic, 10)).map(({ value }) => ofText(value)), [...numbered("v", 10)])
+            assert.sameMembers(member.values, numbered("v", 10))
+            assert.sameMembers((yield* readAll(topic, 10)).map(({ value }) => ofText(value)), numbered("v", 10))
             const committed = [...(yield* admin.committedOffsets(member.groupId, topic)).values()]
             assert.deepStrictEqual(new Set(committed.map(({ metadata }) => metadata)), new Set(["settled"]))
             assert.strictEqual(committed.reduce((sum, { offset }) => sum + offset, 0), 10)

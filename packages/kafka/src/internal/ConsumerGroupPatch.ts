@@ -45,6 +45,7 @@ interface Cluster {
 }
 
 interface PatchedGroup extends ConsumerGroup {
+  readonly logger: { warn(message: string): void }
   readonly cluster: Cluster
   readonly groupId: string
   memberId: string | null
@@ -157,6 +158,8 @@ export const patchConsumerGroup = (require: ReturnType<typeof createRequire>): v
       return await fetch.call(this, nodeId)
     } catch (error) {
       if (!isUnreachable(error)) throw error
+      // What goes wrong with a connection has been logged with it.
+      if (error instanceof Error && "type" in error) this.logger.warn(`Could not fetch: ${error.message}`)
       await sleep(FETCH_RETRY_MILLIS)
       return []
     }
