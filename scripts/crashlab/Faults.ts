@@ -5,7 +5,7 @@ import type { KafkaBrokerError } from "@origin-regions/testkit/KafkaBrokerError"
 import { type Duration, Effect, Random, Schema } from "effect"
 import type { Laboratory } from "./Laboratory.ts"
 
-export class FaultsNotSet extends Schema.TaggedError<FaultsNotSet>()("FaultsNotSet", { detail: Schema.String }) {
+class FaultsNotSet extends Schema.TaggedError<FaultsNotSet>()("FaultsNotSet", { detail: Schema.String }) {
   override get message(): string {
     return `The API's faults could not be set: ${this.detail}`
   }
