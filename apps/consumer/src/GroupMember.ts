@@ -46,15 +46,15 @@ const make = Effect.fnUntraced(function*(options: GroupMemberOptions) {
 
   const settleBeforeLeaving = pipeline.stop.pipe(
     Effect.timeoutOption(STOP_TIMEOUT),
-    Effect.tap((drained) =>
-      drained._tag === "None"
-        ? Effect.logWarning(
-          `${pipeline.status().inFlight} requests were still in flight after ${
-            Duration.format(STOP_TIMEOUT)
-          }: they will be applied again`
-        )
-        : Effect.void
-    )
+    Effect.tap((settled) => {
+      if (settled._tag === "Some") return Effect.void
+      const { inFlight, unpublished } = pipeline.status()
+      return Effect.logWarning(
+        `${inFlight + unpublished} requests could not be settled within ${
+          Duration.format(STOP_TIMEOUT)
+        }: they will be applied again`
+      )
+    })
   )
 
   const join = Effect.gen(function*() {

@@ -60,7 +60,7 @@ const makePipeline = Effect.fnUntraced(function*(
         )
       ]),
       Layer.provide(Logger.layer([Logger.make(({ logLevel, message }) => {
-        if (logLevel !== "Debug") lines.push(`${logLevel} ${message}`)
+        if (logLevel !== "Debug" && logLevel !== "Info") lines.push(`${logLevel} ${message}`)
       })]))
     )
   )

@@ -45,6 +45,11 @@ const WAITING_LINE_SPACING = Duration.toMillis(Duration.seconds(5))
 
 const isFull = ({ keptBytes, progress }: OwnedPartition) => progress.undone >= MAX_UNDONE || keptBytes >= MAX_KEPT_BYTES
 
+const assignmentLine = (topic: string, partitions: ReadonlyArray<number>): string =>
+  partitions.length === 0
+    ? `Waiting in reserve: other members have all partitions of ${topic}`
+    : `At work on ${topic}, partitions ${partitions.toSorted((one, other) => one - other).join(", ")}`
+
 /**
  * The way of every request: received, queued in its address's lane, attempted, settled, published, committed.
  *
@@ -129,6 +134,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
       else if (owner.paused) subscription.pause(partition)
     }
     dispatching = !stopping
+    void fork(Effect.logInfo(assignmentLine(options.requestsTopic, [...heads.keys()])))
     pump()
   }
 
