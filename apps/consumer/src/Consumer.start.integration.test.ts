@@ -50,6 +50,7 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The co
       assert.deepStrictEqual(yield* ready, waitsFor(`waiting for the API at ${baseUrl}`))
 
       yield* Layer.build(Layer.fresh(Api.layerWith({ port: apiPort, token })))
+      yield* says(consumer, `At work on ${names.requests}, partitions 0`)
       yield* consumer.ready
       assert.deepStrictEqual(yield* ready, { status: 200, body: { status: "at work", partitions: [0] } })
       const topics = yield* readTopics(names)
@@ -125,6 +126,6 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The co
       yield* silentConnection(Number(port))
       const start = performance.now()
       assert.deepStrictEqual(yield* consumer.terminate, { code: 0, signal: undefined })
-      assert.isBelow(performance.now() - start, 10_000)
+      assert.isBelow(performance.now() - start, 5000)
     }))
 })

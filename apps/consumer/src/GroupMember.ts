@@ -48,13 +48,13 @@ const make = Effect.fnUntraced(function*(options: GroupMemberOptions) {
 
   const settleBeforeLeaving = pipeline.stop.pipe(
     Effect.timeoutOption(STOP_TIMEOUT),
-    Effect.tap((drained) => {
-      if (drained._tag === "Some") return Effect.void
+    Effect.tap((settled) => {
+      if (settled._tag === "Some") return Effect.void
       const { inFlight, unpublished } = pipeline.status()
       return Effect.logWarning(
-        `${inFlight} requests were still in flight after ${
+        `${inFlight + unpublished} requests could not be settled within ${
           Duration.format(STOP_TIMEOUT)
-        }, and ${unpublished} outcomes not published: whoever goes on with them finds out what has become of them`
+        }: whoever goes on with them finds out what has become of them`
       )
     })
   )

@@ -83,7 +83,7 @@ const makePipeline = Effect.fnUntraced(function*(
           : layerExactlyOnce({ ...topics, transactionalId: "transactional-id" }).pipe(Layer.provide(kafka.layer))
       ]),
       Layer.provide(Logger.layer([Logger.make(({ logLevel, message }) => {
-        if (logLevel !== "Debug") lines.push(`${logLevel} ${message}`)
+        if (logLevel !== "Debug" && logLevel !== "Info") lines.push(`${logLevel} ${message}`)
       })]))
     )
   )

@@ -69,6 +69,11 @@ const keep = (owner: OwnedPartition, record: SourceRecord, undone: Undone) => {
   owner.unreserved.push(task)
 }
 
+const assignmentLine = (topic: string, partitions: ReadonlyArray<number>): string =>
+  partitions.length === 0
+    ? `Waiting in reserve: other members have all partitions of ${topic}`
+    : `At work on ${topic}, partitions ${partitions.toSorted((one, other) => one - other).join(", ")}`
+
 /**
  * The way of every request: received, queued in its address's lane, attempted, settled, published, committed.
  *
@@ -167,6 +172,8 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
       }
     }
     wake.openUnsafe()
+
+    void fork(Effect.logInfo(assignmentLine(options.requestsTopic, [...heads.keys()])))
     pump()
   }
 

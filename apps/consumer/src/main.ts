@@ -82,8 +82,8 @@ const main = Effect.gen(function*() {
   const scope = yield* Scope.make()
   return yield* Layer.buildWithScope(application(settings.success), scope).pipe(
     Effect.flatMap((context) => Context.get(context, GroupMember).failure),
-    Effect.onExit((exit) => close(scope, exit)),
     Effect.tapDefect((defect) => Effect.logFatal("Crashed", defect)),
+    Effect.onExit((exit) => close(scope, exit)),
     Effect.provide(logging(settings.success))
   )
 })
