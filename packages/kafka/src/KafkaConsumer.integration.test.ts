@@ -157,6 +157,22 @@ layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("Ka
       assert.strictEqual(first.values.length, 0)
     }))
 
+  it.effect("leaves a generation for the next one when it is told to, whether it leads the group or follows", () =>
+    Effect.gen(function*() {
+      const topic = yield* newTopic(2)
+      const one = yield* joinGroup({ topic })
+      yield* until(() => one.assignments.length === 1)
+      const other = yield* joinGroup({ topic, groupId: one.groupId })
+      const generations = () => [one, other].map((member) => member.assignments.at(-1)?.generation.generationId ?? 0)
+      const areAt = (generation: number) => generations().every((each) => each === generation)
+      yield* until(() => one.owned().length === 1 && other.owned().length === 1)
+      const [first = 0] = generations()
+      one.rejoin()
+      yield* until(() => areAt(first + 1))
+      other.rejoin()
+      yield* until(() => areAt(first + 2))
+    }))
+
   it.effect("gives a lost member's partitions to the others, and takes it back when it returns", () =>
     Effect.gen(function*() {
       const { brokers } = yield* KafkaBroker

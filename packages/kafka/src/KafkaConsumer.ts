@@ -18,7 +18,7 @@ import { type ConsumerGroup, GROUP_OWNER, type GroupOwner } from "./internal/Con
 import type { GroupGeneration } from "./internal/GroupFencing.ts"
 import { inOrder, makeClient } from "./internal/KafkaClient.ts"
 import { kafkaError } from "./internal/KafkaErrors.ts"
-import { PartitionAssigners } from "./internal/PatchedKafkaJS.ts"
+import { MemberMetadata, PartitionAssigners } from "./internal/PatchedKafkaJS.ts"
 import { sourceRecord } from "./internal/SourceRecords.ts"
 import { type CommittedOffset, KafkaAdmin } from "./KafkaAdmin.ts"
 import { KafkaError, StaleGeneration } from "./KafkaError.ts"
@@ -178,6 +178,8 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
 
   let phase: Phase = "joining"
   let epoch = 0
+  /** How often the group was left for its next generation. */
+  let rejoins = 0
   let partitions: ReadonlyArray<number> = []
   /** Looks up where the group stands with the current assignment: of a former one, that would end the transactions of who came after us. */
   let assigning: Fiber.Fiber<void> | undefined
@@ -296,10 +298,18 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
     allowAutoTopicCreation: false,
     // It is the joins that are tried again. Where they come to nothing we start anew, and not kafkajs: it would do so even when stopped.
     retry: { retries: 30, maxRetryTime: 5_000, restartOnFailure: async () => false },
-    // Not for the assignment: it is where the cluster is handed out by which the group finds its owner.
     partitionAssigners: [(config) => {
+      // It is here that the cluster is handed out by which the group finds its owner.
       Object.assign(config.cluster, { [GROUP_OWNER]: owner })
-      return PartitionAssigners.roundRobin(config)
+      const roundRobin = PartitionAssigners.roundRobin(config)
+      return {
+        ...roundRobin,
+        // The coordinator begins a new generation for a follower only where this has changed.
+        protocol: ({ topics }) => ({
+          name: roundRobin.name,
+          metadata: MemberMetadata.encode({ version: 0, topics, userData: Buffer.from(String(rejoins)) })
+        })
+      }
     }]
   })
 
@@ -404,6 +414,7 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
     pause,
     resume,
     rejoin: () => {
+      rejoins += 1
       if (group !== undefined) group.owesJoin = true
     },
     state: () => ({ joined: phase === "joined", partitions, lastContact }),
