@@ -20,7 +20,9 @@ const isHeld = (path: string) =>
       socket.destroy()
       resume(Effect.succeed(true))
     })
-    socket.once("error", () => resume(Effect.succeed(false)))
+    // Only these say that nobody listens; a busy listener can refuse in other ways.
+    socket.once("error", (error: NodeJS.ErrnoException) =>
+      resume(Effect.succeed(error.code !== "ECONNREFUSED" && error.code !== "ENOENT")))
   })
 
 /**
