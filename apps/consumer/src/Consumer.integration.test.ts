@@ -452,7 +452,7 @@ layer(Running.layer, { excludeTestServices: true, timeout: "2 minutes" })("The c
         ]
       }
     },
-    { name: "with a key of 100 KB", record: { key: randomBytes(100_000), value: bytes("x"), headers: [] } },
+    { name: "with a key of 900 KB", record: { key: randomBytes(900_000), value: bytes("x"), headers: [] } },
     {
       name: "with headers of all sorts",
       record: {

@@ -3,7 +3,7 @@ import { Context, Duration, Effect, Layer, RcRef, Semaphore } from "effect"
 import { inOrder, makeClient } from "./internal/KafkaClient.ts"
 import { kafkaError } from "./internal/KafkaErrors.ts"
 import { requestsOf, topicMessages } from "./internal/OutgoingRequests.ts"
-import { Partitioners } from "./internal/PatchedKafkaJS.ts"
+import { javaCompatible } from "./internal/Partitioner.ts"
 import type { KafkaError } from "./KafkaError.ts"
 import type { KafkaSettings } from "./KafkaSettings.ts"
 
@@ -38,7 +38,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
         idempotent: true,
         maxInFlightRequests: 1,
         allowAutoTopicCreation: false,
-        createPartitioner: Partitioners.DefaultPartitioner
+        createPartitioner: javaCompatible
       })
       yield* Effect.addFinalizer(() => inOrder(Effect.tryPromise(() => producer.disconnect())))
       yield* Effect.tryPromise({

@@ -4,7 +4,8 @@ import { fencedBy, type GroupGeneration, UNSTABLE_OFFSET_COMMIT } from "./intern
 import { inOrder, makeClient } from "./internal/KafkaClient.ts"
 import { kafkaError } from "./internal/KafkaErrors.ts"
 import { requestsOf, topicMessages } from "./internal/OutgoingRequests.ts"
-import { Partitioners, TRANSACTION_RETRY } from "./internal/PatchedKafkaJS.ts"
+import { javaCompatible } from "./internal/Partitioner.ts"
+import { TRANSACTION_RETRY } from "./internal/PatchedKafkaJS.ts"
 import { makeOffsetReader } from "./internal/StableOffsets.ts"
 import { type CommittedOffset, KafkaAdmin } from "./KafkaAdmin.ts"
 import type { OffsetCommit } from "./KafkaConsumer.ts"
@@ -94,7 +95,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
           maxInFlightRequests: 1,
           transactionTimeout: Duration.toMillis(TRANSACTION_TIMEOUT),
           allowAutoTopicCreation: false,
-          createPartitioner: Partitioners.DefaultPartitioner
+          createPartitioner: javaCompatible
         })
         try {
           await producer.connect()
