@@ -1,7 +1,7 @@
-import { Context, Effect, Layer, Schedule } from "effect"
+import { Context, Duration, Effect, Layer, Schedule } from "effect"
 import type { Admin, ITopicConfig } from "kafkajs"
 import { inOrder, makeClient } from "./internal/KafkaClient.ts"
-import { kafkaError } from "./internal/KafkaErrors.ts"
+import { isLeaderless, kafkaError } from "./internal/KafkaErrors.ts"
 import { CONFIG_RESOURCE_TOPIC } from "./internal/PatchedKafkaJS.ts"
 import type { KafkaError } from "./KafkaError.ts"
 import type { KafkaSettings } from "./KafkaSettings.ts"
@@ -61,6 +61,10 @@ const topicConfig = ({ configs, partitions, replicationFactor, topic }: NewTopic
   configEntries: Object.entries(configs ?? {}).map(([name, value]) => ({ name, value }))
 })
 
+const LEADERLESS_SPACING = Duration.millis(200)
+/** Some five seconds, in which a leader is elected or none can be. */
+const LEADERLESS_TRIES = 25
+
 const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
   const client = yield* makeClient(settings, "origin-regions-admin")
   const admin = client.admin()
@@ -71,8 +75,11 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
         await admin.connect()
         return run(admin)
       },
-      catch: (error) => kafkaError(operation, error)
-    })
+      catch: (error) => error
+    }).pipe(
+      Effect.retry({ times: LEADERLESS_TRIES, schedule: Schedule.spaced(LEADERLESS_SPACING), while: isLeaderless }),
+      Effect.mapError((error) => kafkaError(operation, error))
+    )
 
   yield* Effect.addFinalizer(() => inOrder(Effect.tryPromise(() => admin.disconnect())))
 

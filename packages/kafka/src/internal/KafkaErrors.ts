@@ -98,5 +98,13 @@ const partsOf = (error: unknown): ReadonlyArray<unknown> => {
 export const kafkaError = (operation: string, error: unknown): KafkaError =>
   error instanceof KafkaError ? error : new KafkaError({ operation, reason: reasonOf(error) })
 
+const leaderless: ReadonlySet<unknown> = new Set(["NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE"])
+
+/** Whether a partition's leader is being elected, which takes a moment: for a new topic, too. */
+export const isLeaderless = (error: unknown): boolean => {
+  const cause = rootCause(error)
+  return "type" in cause && leaderless.has(cause.type)
+}
+
 /** Whether trying again later may help, without anybody doing anything about it. */
 export const isUnreachable = (error: unknown): boolean => reasonOf(error)._tag === "Unreachable"
