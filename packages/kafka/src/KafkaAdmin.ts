@@ -75,10 +75,14 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
         await admin.connect()
         return run(admin)
       },
-      catch: (error) => error
+      catch: (error) => ({ error: kafkaError(operation, error), isLeaderless: isLeaderless(error) })
     }).pipe(
-      Effect.retry({ times: LEADERLESS_TRIES, schedule: Schedule.spaced(LEADERLESS_SPACING), while: isLeaderless }),
-      Effect.mapError((error) => kafkaError(operation, error))
+      Effect.retry({
+        times: LEADERLESS_TRIES,
+        schedule: Schedule.spaced(LEADERLESS_SPACING),
+        while: (failure) => failure.isLeaderless
+      }),
+      Effect.mapError(({ error }) => error)
     )
 
   yield* Effect.addFinalizer(() => inOrder(Effect.tryPromise(() => admin.disconnect())))
