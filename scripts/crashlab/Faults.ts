@@ -2,7 +2,7 @@ import { Api } from "@origin-regions/testkit/Api"
 import type { ChildProcessError } from "@origin-regions/testkit/ChildProcess"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import type { KafkaBrokerError } from "@origin-regions/testkit/KafkaBrokerError"
-import { type Duration, Effect, Random, Schema } from "effect"
+import { Effect, Random, Schema } from "effect"
 import type { Laboratory } from "./Laboratory.ts"
 
 class FaultsNotSet extends Schema.TaggedError<FaultsNotSet>()("FaultsNotSet", { detail: Schema.String }) {
@@ -15,11 +15,17 @@ class FaultsNotSet extends Schema.TaggedError<FaultsNotSet>()("FaultsNotSet", { 
 const within = (minimum: number, maximum: number) =>
   Effect.flatMap(Random.nextIntBetween(minimum, maximum), (millis) => Effect.sleep(millis))
 
+/** Kills every consumer at once, and starts as many again. */
+const killAll = ({ kill, places, start }: Laboratory) =>
+  Effect.andThen(
+    Effect.forEach(places, kill, { concurrency: "unbounded", discard: true }),
+    Effect.forEach(places, start, { discard: true })
+  )
+
 const anyPlace = ({ size }: Laboratory) => Random.nextIntBetween(0, size, { halfOpen: true })
 
 type Fault = (
-  laboratory: Laboratory,
-  session: Duration.Duration
+  laboratory: Laboratory
 ) => Effect.Effect<void, ChildProcessError | FaultsNotSet | KafkaBrokerError, Api | KafkaBroker>
 
 /** Signals the broker's process, where it is one of this machine. */
@@ -81,11 +87,7 @@ export const faults: Readonly<Record<string, Fault>> = {
     yield* within(1_000, 16_000)
     yield* laboratory.resume(place)
   }),
-  "all consumers killed": Effect.fnUntraced(function*(laboratory) {
-    const places = Array.from({ length: laboratory.size }, (_, place) => place)
-    yield* Effect.forEach(places, laboratory.kill, { concurrency: "unbounded", discard: true })
-    yield* Effect.forEach(places, laboratory.start, { discard: true })
-  }),
+  "all consumers killed": killAll,
   "broker killed": Effect.fnUntraced(function*() {
     const broker = yield* KafkaBroker
     yield* broker.kill
@@ -116,9 +118,7 @@ export const faults: Readonly<Record<string, Fault>> = {
   "consumers killed while the API is unreliable": Effect.fnUntraced(function*(laboratory) {
     yield* setApiFaults({ seed: yield* Random.nextIntBetween(1, 1_000_000), rules: unreliable })
     yield* within(500, 2_000)
-    const places = Array.from({ length: laboratory.size }, (_, place) => place)
-    yield* Effect.forEach(places, laboratory.kill, { concurrency: "unbounded", discard: true })
-    yield* Effect.forEach(places, laboratory.start, { discard: true })
+    yield* killAll(laboratory)
     yield* within(500, 3_000)
     yield* setApiFaults(undefined)
   })

@@ -7,14 +7,13 @@ import { Effect, Exit, Scope } from "effect"
 /** The consumers of a run, by their place. A place can stand empty. */
 export interface Laboratory {
   readonly size: number
+  readonly places: ReadonlyArray<number>
   /** Starts a consumer in an empty place, or one that ended by itself; nothing where one runs. */
   readonly start: (place: number) => Effect.Effect<void>
   readonly kill: (place: number) => Effect.Effect<void>
   readonly terminate: (place: number) => Effect.Effect<void>
   readonly pause: (place: number) => Effect.Effect<void>
   readonly resume: (place: number) => Effect.Effect<void>
-  /** What the consumers said at warning level and above, the last lines. */
-  readonly lastLines: () => ReadonlyArray<string>
 }
 
 interface Running {
@@ -27,13 +26,14 @@ export const makeLaboratory = Effect.fnUntraced(function*(size: number, environm
   const broker = yield* KafkaBroker
   const api = yield* Api
   const leash = yield* Leash
-  const places: Array<Running | undefined> = Array.from({ length: size }, () => undefined)
+  const places = Array.from({ length: size }, (_, place) => place)
+  const occupants: Array<Running | undefined> = []
 
   const vacate = Effect.fnUntraced(
     function*(place: number, end: (consumer: Consumer.Consumer) => Effect.Effect<unknown>) {
-      const running = places[place]
+      const running = occupants[place]
       if (running === undefined) return
-      places[place] = undefined
+      occupants[place] = undefined
       yield* running.consumer.resume
       yield* end(running.consumer)
       yield* Scope.close(running.scope, Exit.void)
@@ -41,7 +41,7 @@ export const makeLaboratory = Effect.fnUntraced(function*(size: number, environm
   )
 
   const start = Effect.fnUntraced(function*(place: number): Effect.fn.Return<void> {
-    if (places[place] !== undefined) return
+    if (occupants[place] !== undefined) return
     const scope = yield* Scope.make()
     const consumer = yield* Consumer.spawn({
       ...environment,
@@ -51,13 +51,13 @@ export const makeLaboratory = Effect.fnUntraced(function*(size: number, environm
       HTTP_PORT: "0"
     }).pipe(Effect.provideService(Scope.Scope, scope), Effect.provideService(Leash, leash), Effect.orDie)
     const running = { consumer, scope }
-    places[place] = running
+    occupants[place] = running
     // A consumer that ends loudly is started again, as an orchestrator would.
     yield* Effect.forkDetach(Effect.andThen(
       consumer.exit,
       Effect.suspend(() => {
-        if (places[place] !== running) return Effect.void
-        places[place] = undefined
+        if (occupants[place] !== running) return Effect.void
+        occupants[place] = undefined
         return Effect.andThen(Scope.close(scope, Exit.void), start(place))
       })
     ))
@@ -65,13 +65,13 @@ export const makeLaboratory = Effect.fnUntraced(function*(size: number, environm
 
   const laboratory: Laboratory = {
     size,
+    places,
     start,
     kill: (place) => vacate(place, ({ kill }) => kill),
     terminate: (place) => vacate(place, ({ terminate }) => terminate),
-    pause: (place) => places[place]?.consumer.pause ?? Effect.void,
-    resume: (place) => places[place]?.consumer.resume ?? Effect.void,
-    lastLines: () => []
+    pause: (place) => occupants[place]?.consumer.pause ?? Effect.void,
+    resume: (place) => occupants[place]?.consumer.resume ?? Effect.void
   }
-  yield* Effect.addFinalizer(() => Effect.forEach(places.keys(), (place) => laboratory.kill(place), { discard: true }))
+  yield* Effect.addFinalizer(() => Effect.forEach(places, laboratory.kill, { discard: true }))
   return laboratory
 })

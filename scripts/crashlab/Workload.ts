@@ -22,6 +22,10 @@ const spell = (index: number, spelling: number): string => {
     `2001:db8::${last}`
 }
 
+/** The zones of a round's requests. */
+export const zonesOf = (round: string): ReadonlyArray<ZoneId> =>
+  Array.from({ length: ZONES }, (_, zone) => ZoneId.make(`${round}-${zone}`))
+
 /** A round's requests: random operations on few addresses, so that many meet at the same one. The random numbers decide, and so the seed. */
 export const makeRequests = Effect.fnUntraced(function*(round: string, count: number) {
   const records: Array<OutgoingRecord> = []
