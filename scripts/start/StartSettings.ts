@@ -1,17 +1,9 @@
 import { readSettings, type Settings } from "@origin-regions/consumer/Settings"
-import { describeProblems } from "@origin-regions/domain/SettingProblem"
 import { type Environment, SettingReader } from "@origin-regions/domain/SettingReader"
-import { Effect, Result, Runtime, Schema } from "effect"
+import { SettingsError } from "@origin-regions/domain/SettingsError"
+import { Effect, Result } from "effect"
 import * as NodePath from "node:path"
 import { root } from "../Command.ts"
-
-/** Settings that are wrong, all in one message. */
-export class WrongSettings extends Schema.TaggedError<WrongSettings>()("WrongSettings", { problems: Schema.String }) {
-  override readonly [Runtime.errorExitCode] = 2
-  override get message() {
-    return this.problems
-  }
-}
 
 /** The environment with what the consumer is given for the brokers, the API and its token. The rest of what it reads is the caller's to set. */
 export const consumerEnvironment = (
@@ -50,7 +42,7 @@ const PORTS = { minimum: 1, maximum: 65_535 }
  */
 export const readStartSettings = (
   environment: Environment
-): Effect.Effect<StartSettings, WrongSettings> => {
+): Effect.Effect<StartSettings, SettingsError> => {
   const settings = new SettingReader(environment)
   const own = {
     dataDirectory: NodePath.resolve(root, settings.text("DATA_DIRECTORY", "a directory", { default: ".data" })),
@@ -67,5 +59,5 @@ export const readStartSettings = (
       settings.result(own, Result.isFailure(consumer) ? consumer.failure : []),
       (own) => Result.map(consumer, (consumer): StartSettings => ({ ...own, consumer }))
     )
-  ).pipe(Effect.mapError((problems) => new WrongSettings({ problems: describeProblems(problems) })))
+  ).pipe(Effect.mapError((problems) => new SettingsError({ problems })))
 }

@@ -1,12 +1,10 @@
 import { Vendor } from "@origin-regions/domain/Vendor"
-import { ZoneId } from "@origin-regions/domain/ZoneId"
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { Authentication } from "./Authentication.ts"
 import { bodyTooLarge, operationFailures, successEnvelope } from "./Envelope.ts"
-import { AnyIp, CanonicalIp, GivenIp, Refusal, Region, Timestamp } from "./MappingFields.ts"
+import { AnyIp, atAddress, CanonicalIp, GivenIp, inZone, Items, Refusal, Region, Timestamp } from "./MappingFields.ts"
 import { documentAnnotations, operationAnnotations } from "./OpenApiCompletion.ts"
-import { BATCH_LIMIT } from "./OriginRegions.ts"
 import { SupportedRegions } from "./SupportedRegions.ts"
 
 /** A mapping on the wire: answers say `origin-ip`. */
@@ -44,9 +42,6 @@ export const AllEntries = successEnvelope(
   )
 )
 
-const Items = <A extends Schema.Top>(item: A) =>
-  Schema.Array(item).check(Schema.isMinLength(1), Schema.isMaxLength(BATCH_LIMIT))
-
 /** The answer to a batch: what was done, and what was not. */
 export const BatchOutcome = successEnvelope(
   zoneSetting(
@@ -60,13 +55,6 @@ export const BatchOutcome = successEnvelope(
 
 /** The answer with what a mapping can name. */
 export const Regions = successEnvelope(SupportedRegions)
-
-const inZone = { zone_id: ZoneId }
-
-const atAddress = {
-  ...inZone,
-  origin_ip: AnyIp
-}
 
 export const base = "/client/v4/zones/:zone_id/cache/origin_cloud_regions"
 

@@ -1,12 +1,10 @@
 import { Vendor } from "@origin-regions/domain/Vendor"
-import { ZoneId } from "@origin-regions/domain/ZoneId"
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { Authentication } from "./Authentication.ts"
 import { bodyTooLarge, operationFailures, successEnvelope } from "./Envelope.ts"
-import { AnyIp, CanonicalIp, GivenIp, Refusal, Region, Timestamp } from "./MappingFields.ts"
+import { AnyIp, atAddress, CanonicalIp, GivenIp, inZone, Items, Refusal, Region, Timestamp } from "./MappingFields.ts"
 import { documentAnnotations, operationAnnotations } from "./OpenApiCompletion.ts"
-import { BATCH_LIMIT } from "./OriginRegions.ts"
 import { SupportedRegions } from "./SupportedRegions.ts"
 
 /** A mapping on the wire. */
@@ -20,9 +18,6 @@ export const Entry = Schema.Struct({
 /** What a request to create or replace says. */
 const Draft = Schema.Struct({ origin_ip: AnyIp, vendor: Vendor, region: Region })
   .annotate({ identifier: "OriginCloudRegionDraft" })
-
-const Items = <A extends Schema.Top>(item: A) =>
-  Schema.Array(item).check(Schema.isMinLength(1), Schema.isMaxLength(BATCH_LIMIT))
 
 /** The answer with one mapping. */
 export const OneEntry = successEnvelope(Entry)
@@ -50,10 +45,6 @@ export const BatchOutcome = successEnvelope(Schema.Struct({
 
 /** The answer with what a mapping can name. */
 export const Regions = successEnvelope(SupportedRegions)
-
-const inZone = { zone_id: ZoneId }
-
-const atAddress = { ...inZone, origin_ip: AnyIp }
 
 export const base = "/client/v4/zones/:zone_id/origin/cloud_regions"
 

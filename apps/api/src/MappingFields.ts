@@ -1,4 +1,6 @@
+import { ZoneId } from "@origin-regions/domain/ZoneId"
 import { Schema } from "effect"
+import { BATCH_LIMIT } from "./OriginRegions.ts"
 
 /** The fields of a mapping that have the same form in every generation. */
 export const Timestamp = Schema.String.annotate({
@@ -29,3 +31,13 @@ export const GivenIp = Schema.String.annotate({ description: "The address as the
 export const Refusal = Schema.String.annotate({
   description: "Why nothing was done, in the words of the single operation"
 })
+
+/** The path's parameters of everything that concerns a zone. */
+export const inZone = { zone_id: ZoneId }
+
+/** The path's parameters of everything that concerns one address. */
+export const atAddress = { ...inZone, origin_ip: AnyIp }
+
+/** What a batch may hold. */
+export const Items = <A extends Schema.Top>(item: A) =>
+  Schema.Array(item).check(Schema.isMinLength(1), Schema.isMaxLength(BATCH_LIMIT))

@@ -1,20 +1,8 @@
-import { describeProblems } from "@origin-regions/domain/SettingProblem"
 import { SettingReader } from "@origin-regions/domain/SettingReader"
-import { Config, Context, Duration, Effect, Layer, Option, Redacted, Result, Runtime, Schema } from "effect"
+import { SettingsError } from "@origin-regions/domain/SettingsError"
+import { Config, Context, Duration, Effect, Layer, Option, Redacted, Result } from "effect"
 import { readFileSync } from "node:fs"
 import { type Grant, readGrants } from "./Grant.ts"
-
-/** One or more settings are unset or wrong; the message names all of them. */
-export class SettingsError extends Schema.TaggedError<SettingsError>()("SettingsError", {
-  problems: Schema.Array(
-    Schema.Struct({ setting: Schema.String, expected: Schema.String, actual: Schema.UndefinedOr(Schema.String) })
-  )
-}) {
-  override readonly [Runtime.errorExitCode] = 2
-  override get message() {
-    return describeProblems(this.problems)
-  }
-}
 
 /** An account's e-mail address with its API key. */
 export interface AccountKey {

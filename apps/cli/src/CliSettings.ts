@@ -1,14 +1,12 @@
 import { describeProblems } from "@origin-regions/domain/SettingProblem"
 import { type Environment, SettingReader } from "@origin-regions/domain/SettingReader"
-import { topicNames } from "@origin-regions/domain/TopicNames"
+import { readTopicName, topicNames } from "@origin-regions/domain/TopicNames"
 import type { KafkaError } from "@origin-regions/kafka/KafkaError"
 import { type KafkaSettings, readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
 import { Console, Context, Effect, Layer, Result } from "effect"
 import { CommandError, KafkaFailed, WrongSettings } from "./CommandError.ts"
 
 const DEFAULT_BROKERS = ["127.0.0.1:9092"]
-const TOPIC = "a topic name: 1 to 249 characters of A-Z a-z 0-9 . _ -"
-const TOPIC_PATTERN = /^[A-Za-z0-9._-]{1,249}$/
 
 /** Where the commands find Kafka and the topics: `KAFKA_BROKERS` and its kin, `REQUESTS_TOPIC`, `OUTCOMES_TOPIC`. */
 export class CliSettings extends Context.Service<CliSettings, {
@@ -29,11 +27,9 @@ export class CliSettings extends Context.Service<CliSettings, {
 
 const readCliSettings = (environment: Environment) => {
   const settings = new SettingReader(environment)
-  const topic = (setting: string, name: string) =>
-    settings.text(setting, TOPIC, { default: name, pattern: TOPIC_PATTERN })
   const topics = {
-    requestsTopic: topic("REQUESTS_TOPIC", topicNames.requests),
-    outcomesTopic: topic("OUTCOMES_TOPIC", topicNames.outcomes)
+    requestsTopic: readTopicName(settings, "REQUESTS_TOPIC", topicNames.requests),
+    outcomesTopic: readTopicName(settings, "OUTCOMES_TOPIC", topicNames.outcomes)
   }
   const kafka = readKafkaSettings(environment, { brokers: DEFAULT_BROKERS })
   return Result.flatMap(

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { SettingsError } from "@origin-regions/domain/SettingsError"
 import { topicNames } from "@origin-regions/domain/TopicNames"
 import { Duration, Redacted, Result, Runtime } from "effect"
-import { readSettings, SettingsError } from "./Settings.ts"
+import { readSettings } from "./Settings.ts"
 
 const needed = { KAFKA_BROKERS: "127.0.0.1:9092", CLOUDFLARE_API_TOKEN: "a-secret-of-ours-0123456789" }
 

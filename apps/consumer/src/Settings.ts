@@ -1,19 +1,9 @@
 import { type ApiSettings, readApiSettings } from "@origin-regions/api-client/ApiSettings"
-import { describeProblems, type SettingProblem } from "@origin-regions/domain/SettingProblem"
+import type { SettingProblem } from "@origin-regions/domain/SettingProblem"
 import { type Environment, SettingReader } from "@origin-regions/domain/SettingReader"
-import { topicNames } from "@origin-regions/domain/TopicNames"
+import { readTopicName, topicNames } from "@origin-regions/domain/TopicNames"
 import { type KafkaSettings, readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
-import { Data, Duration, Result, Runtime } from "effect"
-
-/** One or more settings are unset or wrong; the message names all of them. */
-export class SettingsError
-  extends Data.TaggedError("SettingsError")<{ readonly problems: ReadonlyArray<SettingProblem> }>
-{
-  override readonly [Runtime.errorExitCode] = 2
-  override get message(): string {
-    return describeProblems(this.problems)
-  }
-}
+import { Duration, Result } from "effect"
 
 const deliveries = ["exactly-once", "at-least-once"] as const
 const logFormats = ["json", "pretty", "logfmt"] as const
@@ -39,25 +29,19 @@ export interface Settings {
   readonly logLevel: (typeof logLevels)[number]
 }
 
-const TOPIC = "a Kafka topic name: letters, digits, dots, underscores and hyphens"
-// Source: org.apache.kafka.common.internals.Topic.
-const TOPIC_PATTERN = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/
-
 /** Reads every setting before it reports any problem; those between two settings included. */
 export const readSettings = (environment: Environment): Result.Result<Settings, ReadonlyArray<SettingProblem>> => {
   const reader = new SettingReader(environment)
   const kafka = readKafkaSettings(environment)
   const api = readApiSettings(environment)
-  const topic = (setting: string, name: string): string =>
-    reader.text(setting, TOPIC, { default: name, pattern: TOPIC_PATTERN })
   const own = {
     groupId: reader.text("KAFKA_GROUP_ID", "a consumer group's name", {
       default: "origin-regions",
       pattern: /^\S{1,255}$/
     }),
-    requestsTopic: topic("REQUESTS_TOPIC", topicNames.requests),
-    outcomesTopic: topic("OUTCOMES_TOPIC", topicNames.outcomes),
-    deadLettersTopic: topic("DEAD_LETTERS_TOPIC", topicNames.deadLetters),
+    requestsTopic: readTopicName(reader, "REQUESTS_TOPIC", topicNames.requests),
+    outcomesTopic: readTopicName(reader, "OUTCOMES_TOPIC", topicNames.outcomes),
+    deadLettersTopic: readTopicName(reader, "DEAD_LETTERS_TOPIC", topicNames.deadLetters),
     delivery: reader.oneOf("DELIVERY", deliveries, { default: "exactly-once" }) ?? "exactly-once",
     concurrency: reader.integer("CONCURRENCY", { minimum: 1, maximum: 4096 }, { default: 64 }),
     requestDeadline: reader.duration("REQUEST_DEADLINE", { default: Duration.hours(24) }),

@@ -1,6 +1,7 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { ApiSettings } from "@origin-regions/api-client/ApiSettings"
 import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
+import { SettingsError } from "@origin-regions/domain/SettingsError"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaConsumer } from "@origin-regions/kafka/KafkaConsumer"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
@@ -28,7 +29,7 @@ import { GroupMember } from "./GroupMember.ts"
 import * as HttpServer from "./HttpServer.ts"
 import { Pipeline } from "./Pipeline.ts"
 import { ownerOf } from "./ProgressMetadata.ts"
-import { readSettings, type Settings, SettingsError } from "./Settings.ts"
+import { readSettings, type Settings } from "./Settings.ts"
 
 const loggers = { json: Logger.consoleJson, pretty: Logger.consolePretty(), logfmt: Logger.consoleLogFmt } as const
 

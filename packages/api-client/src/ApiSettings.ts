@@ -1,22 +1,12 @@
-import { describeProblems, type SettingProblem } from "@origin-regions/domain/SettingProblem"
+import type { SettingProblem } from "@origin-regions/domain/SettingProblem"
 import { type Environment, SettingReader } from "@origin-regions/domain/SettingReader"
-import { Config, ConfigProvider, Context, Duration, Effect, Layer, Option, Redacted, Result, Schema } from "effect"
+import { SettingsError } from "@origin-regions/domain/SettingsError"
+import { Config, ConfigProvider, Context, Duration, Effect, Layer, Option, Redacted, Result } from "effect"
 
 /** How calls are authorised: an API token, or an account's e-mail address with its API key. */
 export type ApiCredential =
   | { readonly _tag: "Token"; readonly token: Redacted.Redacted }
   | { readonly _tag: "Key"; readonly email: string; readonly key: Redacted.Redacted }
-
-/** One or more settings are unset or wrong; `problems` has all of them, `message` a line for each. */
-export class ApiSettingsError extends Schema.TaggedError<ApiSettingsError>()("ApiSettingsError", {
-  problems: Schema.Array(
-    Schema.Struct({ setting: Schema.String, expected: Schema.String, actual: Schema.UndefinedOr(Schema.String) })
-  )
-}) {
-  override get message(): string {
-    return describeProblems(this.problems)
-  }
-}
 
 const defaultBaseUrl = "https://api.cloudflare.com/client/v4"
 const defaultConnections = 64
@@ -62,7 +52,7 @@ export class ApiSettings extends Context.Service<ApiSettings, {
         if (Option.isSome(value)) environment[name] = value.value
       }
       const settings = readApiSettings(environment)
-      if (Result.isFailure(settings)) return yield* new ApiSettingsError({ problems: settings.failure })
+      if (Result.isFailure(settings)) return yield* new SettingsError({ problems: settings.failure })
       return settings.success
     })
   )

@@ -1,5 +1,6 @@
 import { Context, Duration, Effect, Layer, Schedule } from "effect"
 import type { Admin, ITopicConfig } from "kafkajs"
+import { headsOf } from "./internal/Heads.ts"
 import { inOrder, makeClient } from "./internal/KafkaClient.ts"
 import { isLeaderless, kafkaError } from "./internal/KafkaErrors.ts"
 import { CONFIG_RESOURCE_TOPIC } from "./internal/PatchedKafkaJS.ts"
@@ -142,16 +143,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
     endOffsets: Effect.fn("KafkaAdmin.endOffsets")((topic: string) => offsetsOf(topic, ({ high }) => high)),
     committedOffsets,
     heads: Effect.fn("KafkaAdmin.heads")(function*(groupId, topic, partitions) {
-      const committed = yield* committedOffsets(groupId, topic)
-      const first = partitions.every((partition) => committed.has(partition))
-        ? new Map<number, number>()
-        : yield* beginningOffsets(topic)
-      return new Map(
-        partitions.map((partition) => [
-          partition,
-          committed.get(partition) ?? { offset: first.get(partition) ?? 0, metadata: "" }
-        ])
-      )
+      return yield* headsOf(partitions, yield* committedOffsets(groupId, topic), beginningOffsets(topic))
     }),
     maxMessageBytes: Effect.fn("KafkaAdmin.maxMessageBytes")(function*(topic) {
       const described = yield* attempt(`look up the settings of the topic ${topic}`, () =>

@@ -1,6 +1,7 @@
 import { Context, Duration, Effect, Layer, Option, Ref, Schedule, Semaphore } from "effect"
 import type { Producer } from "kafkajs"
 import { fencedBy, type GroupGeneration, UNSTABLE_OFFSET_COMMIT } from "./internal/GroupFencing.ts"
+import { headsOf } from "./internal/Heads.ts"
 import { inOrder, makeClient } from "./internal/KafkaClient.ts"
 import { kafkaError } from "./internal/KafkaErrors.ts"
 import { requestsOf, topicMessages } from "./internal/OutgoingRequests.ts"
@@ -175,7 +176,14 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
       const pending = offsets.filter(({ errorCode }) => errorCode === UNSTABLE_OFFSET_COMMIT).map(({ partition }) =>
         partition
       )
-      if (pending.length === 0) return yield* withBeginnings(offsets)
+      if (pending.length === 0) {
+        const committed = offsets.filter(({ offset }) => offset >= 0)
+        return yield* headsOf(
+          offsets.map(({ partition }) => partition),
+          new Map(committed.map(({ metadata, offset, partition }) => [partition, { offset, metadata }])),
+          admin.beginningOffsets(topic)
+        )
+      }
       if (takeOver && poll >= GRACE_POLLS) yield* endPending(pending, fenced)
       if (poll > 0 && poll % hangingPolls === 0) {
         yield* Effect.logError(
@@ -186,18 +194,6 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
       }
       yield* Effect.sleep(POLL_SPACING)
     }
-  })
-
-  const withBeginnings = Effect.fnUntraced(function*(
-    offsets: ReadonlyArray<{ readonly partition: number; readonly offset: number; readonly metadata: string }>
-  ) {
-    const first = offsets.some(({ offset }) => offset < 0)
-      ? yield* admin.beginningOffsets(topic)
-      : new Map<number, number>()
-    return new Map(offsets.map(({ metadata, offset, partition }) => [
-      partition,
-      offset < 0 ? { offset: first.get(partition) ?? 0, metadata: "" } : { offset, metadata }
-    ]))
   })
 
   /** Two members that take over at once fence the same id twice, which does no harm. */

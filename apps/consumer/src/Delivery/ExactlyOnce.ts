@@ -6,6 +6,7 @@ import { countOutcome } from "../Metrics.ts"
 import type { OwnedPartition } from "../Task.ts"
 import { makeOutcomeRecords, type OutcomeTopics } from "./OutcomeRecords.ts"
 import { plainCommit } from "./PlainCommit.ts"
+import { snapshotProgress } from "./ProgressSnapshot.ts"
 
 const RETRY_SPACING = Duration.millis(500)
 
@@ -41,23 +42,11 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
         { assignment }: Membership
       ) {
         const records = yield* outcomeRecords(settled)
-        const settling = Map.groupBy(settled, ({ task }) => task.owner)
+        const settling = Map.groupBy(settled.map(({ task }) => task), ({ owner }) => owner)
         const owners = new Set([...settling.keys(), ...also.filter(({ lost }) => !lost)])
-        const now = clock.reached()
-        const snapshots = [...owners].map((owner) => ({
-          owner,
-          snapshot: owner.progress.snapshot(now, new Set(settling.get(owner)?.map(({ task }) => task.record.offset)))
-        }))
-        yield* transactions.commit({
-          records,
-          generation: assignment.generation,
-          offsets: snapshots.map(({ owner: { partition }, snapshot: { metadata, offset } }) => ({
-            partition,
-            offset,
-            metadata
-          }))
-        })
-        for (const { owner, snapshot } of snapshots) owner.progress.settled(snapshot)
+        const progress = snapshotProgress(owners, clock.reached(), settling)
+        yield* transactions.commit({ records, generation: assignment.generation, offsets: progress.offsets })
+        progress.settled()
         for (const { settlement, task } of settled) {
           task.owner.progress.done(task.record.offset)
           yield* countOutcome(settlement)
