@@ -107,6 +107,7 @@ const clients = Layer.unwrap(Effect.gen(function*() {
       ApiSettings.of({
         baseUrl: new URL(baseUrl),
         credential: { _tag: "Token", token: Redacted.make(token) },
+        generation: "auto",
         timeout: Duration.seconds(10),
         connections: 4
       })

@@ -69,6 +69,7 @@ const mappedAddresses = Effect.fnUntraced(function*(samples: ReadonlyMap<string,
     ApiSettings.of({
       baseUrl: new URL(api.baseUrl),
       credential: { _tag: "Token", token: Redacted.make(api.token) },
+      generation: 1,
       timeout: Duration.seconds(10),
       connections: 1
     })

@@ -163,6 +163,18 @@ const rows: ReadonlyArray<Row> = [
     calls: 2
   })),
   {
+    name: "AlreadyExists, and the call has read the mapping itself",
+    answers: [new AlreadyExists({ ...said("already_exists"), existing: { ...mapping, region: "us-west-1" } })],
+    expected: forAll(rejected({
+      ...said("already_exists"),
+      conflict: {
+        existing: { vendor: "aws", region: "us-west-1", modified_on: mapping.modified_on },
+        matches: false
+      }
+    })),
+    attempts: 1
+  },
+  {
     name: "AlreadyExists, and the mapping has gone since",
     answers: [new AlreadyExists(said("already_exists")), missing],
     expected: forAll(rejected({ ...said("already_exists"), conflict: { existing: null, matches: false } })),

@@ -1,4 +1,4 @@
-import type { ApiError } from "@origin-regions/api-client/ApiError"
+import type { AlreadyExists, ApiError } from "@origin-regions/api-client/ApiError"
 import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { delayBefore } from "@origin-regions/api-client/RetryPolicy"
 import type { Mapping } from "@origin-regions/domain/Mapping"
@@ -142,20 +142,23 @@ export class Attempt extends Context.Service<Attempt, {
         }
 
         /** A create was told that the address has a mapping: ours, if an attempt of this request may have made it; else a conflict that says which. */
-        const meetExisting = (task: Task, change: Change, error: ApiError, refusal: Refusal) =>
-          Effect.map(read(change), (found): AttemptResult => {
-            const ours = task.inDoubt ? resolve(change, found, since(task)) : undefined
-            if (ours !== undefined) return settled(ours)
-            // It has gone since, so what was in doubt was never applied, or is undone: the request is still to be done.
-            if (task.inDoubt && found === null) return wait(task, error, GONE_SPACING)
-            const conflict = found === null
-              ? { existing: null, matches: false }
-              : {
-                existing: { vendor: found.vendor, region: found.region, modified_on: found.modified_on },
-                matches: isAsAsked(change, found)
-              }
-            return settled({ ...rejection(refusal), conflict })
-          })
+        const meetExisting = (task: Task, change: Change, error: ApiError, refusal: AlreadyExists) =>
+          Effect.map(
+            refusal.existing === undefined ? read(change) : Effect.succeed(refusal.existing),
+            (found: Found): AttemptResult => {
+              const ours = task.inDoubt ? resolve(change, found, since(task)) : undefined
+              if (ours !== undefined) return settled(ours)
+              // It has gone since, so what was in doubt was never applied, or is undone: the request is still to be done.
+              if (task.inDoubt && found === null) return wait(task, error, GONE_SPACING)
+              const conflict = found === null
+                ? { existing: null, matches: false }
+                : {
+                  existing: { vendor: found.vendor, region: found.region, modified_on: found.modified_on },
+                  matches: isAsAsked(change, found)
+                }
+              return settled({ ...rejection(refusal), conflict })
+            }
+          )
 
         const interpret = (task: Task, change: Change, error: ApiError): Effect.Effect<AttemptResult> => {
           const { reason } = error

@@ -16,10 +16,10 @@ const Surroundings = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layer
   Layer.provideMerge(Layer.mergeAll(KafkaBroker.layer, Api.layer, Leash.layer))
 )
 
-/** The settings of a consumer of these topics, with the real API unless they say otherwise. */
+/** The settings of a consumer of these topics, with the real API unless they say otherwise, and generation 1: what the proxies here look for. */
 const settings = Effect.fnUntraced(function*(names: TopicNames, more: Readonly<Record<string, string>> = {}) {
   const { brokers } = yield* KafkaBroker
-  return { ...settingsFor(brokers, names, yield* Api), ...more }
+  return settingsFor(brokers, names, yield* Api, { API_GENERATION: "1", ...more })
 })
 
 const apiWith = (options: ApiOptions) =>

@@ -30,20 +30,24 @@ class Running extends Context.Service<Running, {
   readonly topics: TestTopics
   readonly address: string
 }>()("test/Running") {
-  static readonly layer = Layer.effect(
-    Running,
-    Effect.gen(function*() {
-      const { brokers } = yield* KafkaBroker
-      const topics = yield* makeTestTopics()
-      const settings = settingsFor(brokers, topics.names, yield* Api)
-      const consumer = yield* ConsumerProcess.start({ ...settings, KAFKA_GROUP_ID: groupId })
-      return { topics, address: yield* consumer.address }
-    })
-  ).pipe(
-    Layer.provide(Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layerKafka(brokers)))),
-    Layer.provideMerge(Layer.mergeAll(KafkaBroker.layer, Api.layer)),
-    Layer.provide(Leash.layer)
-  )
+  static readonly layer = (generation: string) =>
+    Layer.effect(
+      Running,
+      Effect.gen(function*() {
+        const { brokers } = yield* KafkaBroker
+        const topics = yield* makeTestTopics()
+        const settings = settingsFor(brokers, topics.names, yield* Api, {
+          KAFKA_GROUP_ID: groupId,
+          API_GENERATION: generation
+        })
+        const consumer = yield* ConsumerProcess.start(settings)
+        return { topics, address: yield* consumer.address }
+      })
+    ).pipe(
+      Layer.provide(Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layerKafka(brokers)))),
+      Layer.provideMerge(Layer.mergeAll(KafkaBroker.layer, Api.layer)),
+      Layer.provide(Leash.layer)
+    )
 }
 
 /** Emits these records one after the other, and answers with their outcomes in the same order. */
@@ -347,28 +351,36 @@ const good = (zoneId: string) =>
 
 const header = (name: string, value: Uint8Array | null) => ({ name, value })
 
-layer(Running.layer, { excludeTestServices: true, timeout: "2 minutes" })("The consumer", (it) => {
-  for (const mode of contentModes) {
-    it.effect(`answers each request in ${mode} mode with its outcome`, () => eachCase(mode))
+/** Every outcome, by a consumer that has been told nothing but this generation. */
+const eachCase = Effect.fnUntraced(function*(mode: ContentMode) {
+  const zoneId = yield* uniqueZoneId
+  const { deadLetters, names } = (yield* Running).topics
+  const cases = casesIn(zoneId)
+  const sent = cases.map(({ event }) => recordOf(mode, event, "the request's own key"))
+  const outcomes = yield* outcomesOf(sent, zoneId)
+  assert.lengthOf(outcomes, cases.length)
+  for (const [index, each] of cases.entries()) {
+    const [outcome, record] = [outcomes[index], sent[index]]
+    if (outcome === undefined || record === undefined) return assert.fail("it has none")
+    assertOutcome(outcome, each, names.requests, zoneId)
+    const isDeadLettered = each.code === "malformed_request" || each.kind === "failed"
+    if (isDeadLettered) assertLetter(yield* letterOf(outcome), record, outcome)
+    else assert.isFalse(deadLetters.all.some(({ headers }) => text(headers[0]?.value) === outcome.event.id))
   }
+})
 
-  const eachCase = Effect.fnUntraced(function*(mode: ContentMode) {
-    const zoneId = yield* uniqueZoneId
-    const { deadLetters, names } = (yield* Running).topics
-    const cases = casesIn(zoneId)
-    const sent = cases.map(({ event }) => recordOf(mode, event, "the request's own key"))
-    const outcomes = yield* outcomesOf(sent, zoneId)
-    assert.lengthOf(outcomes, cases.length)
-    for (const [index, each] of cases.entries()) {
-      const [outcome, record] = [outcomes[index], sent[index]]
-      if (outcome === undefined || record === undefined) return assert.fail("it has none")
-      assertOutcome(outcome, each, names.requests, zoneId)
-      const isDeadLettered = each.code === "malformed_request" || each.kind === "failed"
-      if (isDeadLettered) assertLetter(yield* letterOf(outcome), record, outcome)
-      else assert.isFalse(deadLetters.all.some(({ headers }) => text(headers[0]?.value) === outcome.event.id))
+for (const generation of ["1", "2"]) {
+  layer(Running.layer(generation), { excludeTestServices: true, timeout: "2 minutes" })(
+    `The consumer, with generation ${generation} of the API,`,
+    (it) => {
+      for (const mode of contentModes) {
+        it.effect(`answers each request in ${mode} mode with its outcome`, () => eachCase(mode))
+      }
     }
-  })
+  )
+}
 
+layer(Running.layer("auto"), { excludeTestServices: true, timeout: "2 minutes" })("The consumer", (it) => {
   it.effect("applies the requests of an address one after the other, in their order, however it is spelled", () =>
     Effect.gen(function*() {
       const zoneId = yield* uniqueZoneId

@@ -20,16 +20,16 @@ import {
   type TopicNames,
   uniqueTopicNames
 } from "./fixtures/TestTopics.ts"
-import { codesOf, DISTINCT_TURNS, turnsOf, upserts } from "./fixtures/Upserts.ts"
+import { codesOf, creates, DISTINCT_TURNS, turnsOf, upserts } from "./fixtures/Upserts.ts"
 
 const Surroundings = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layerKafka(brokers))).pipe(
   Layer.provideMerge(Layer.mergeAll(KafkaBroker.layer, Api.layer, Leash.layer))
 )
 
-/** The settings of a consumer of these topics, with the real API unless they say otherwise. */
+/** The settings of a consumer of these topics, with the real API unless they say otherwise, and generation 1: what the proxies here look for. */
 const settings = Effect.fnUntraced(function*(names: TopicNames, more: Readonly<Record<string, string>> = {}) {
   const { brokers } = yield* KafkaBroker
-  return { ...settingsFor(brokers, names, yield* Api), ...more }
+  return settingsFor(brokers, names, yield* Api, { API_GENERATION: "1", ...more })
 })
 
 /** A broker that a test may kill. */
@@ -203,6 +203,38 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The co
         }
         // Only calls that were under way are made again, and those whose outcome was.
         assert.isAtMost(repeats, 256)
+      })
+  )
+
+  it.effect.each(["1", "2"])(
+    "tells none of its own creates as 1145, in generation %s, though it is killed and answers are lost",
+    (generation) =>
+      Effect.gen(function*() {
+        const api = yield* Api
+        const topics = yield* makeTestTopics(4)
+        const zoneId = yield* uniqueZoneId
+        const proxy = yield* makeApiProxy(api.baseUrl)
+        let writes = 0
+        proxy.decide = (call) => {
+          if (call.method !== "GET" && ++writes % 10 === 0) call.passAndCut()
+          else call.pass()
+        }
+        const environment = yield* settings(topics.names, {
+          API_GENERATION: generation,
+          CLOUDFLARE_BASE_URL: proxy.baseUrl
+        })
+        const first = yield* ConsumerProcess.start(environment)
+        yield* topics.emit(creates(zoneId, 1000))
+        yield* whileRunning(first)(topics.outcomes.until((all) => all.length >= 250))
+        yield* first.kill
+        assert.isBelow(topics.outcomes.all.length, 1000)
+
+        const second = yield* ConsumerProcess.start(environment)
+        const outcomes = yield* whileRunning(second)(topics.outcomes.until((all) => answered(all) >= 1000))
+        assert.deepStrictEqual(codesOf(outcomes), { created: 1000 })
+        const recovered = outcomes.filter(({ event }) => "recovered" in event.data && event.data.recovered)
+        assert.isAtLeast(recovered.length, 50)
+        assert.lengthOf(yield* changesOf(api, zoneId), 1000)
       })
   )
 

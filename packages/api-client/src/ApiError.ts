@@ -1,4 +1,5 @@
 import { type ApiErrorCategory, type ApiErrorName, apiErrors } from "@origin-regions/domain/ApiError"
+import { Mapping } from "@origin-regions/domain/Mapping"
 import { Schema } from "effect"
 
 const names = Object.keys(apiErrors) as Array<ApiErrorName>
@@ -10,8 +11,11 @@ const said = {
   documentationUrl: Schema.optional(Schema.String)
 }
 
-/** A create was refused because the address has a mapping (1145). Whose it is, only reading it tells. */
-export class AlreadyExists extends Schema.TaggedClass<AlreadyExists>()("AlreadyExists", said) {
+/** A create was refused because the address has a mapping (1145); `existing` where the call has read which. Whose it is, nobody tells. */
+export class AlreadyExists extends Schema.TaggedClass<AlreadyExists>()("AlreadyExists", {
+  ...said,
+  existing: Schema.optional(Mapping)
+}) {
   get category(): ApiErrorCategory {
     return "reject"
   }
@@ -137,10 +141,14 @@ export type ApiErrorReason = typeof ApiErrorReason.Type
 
 /**
  * Why a call to the API failed. Every reason answers two questions: `category`, what to do about it, and `mayHaveBeenApplied`,
- * whether the call, if it was a write, could have taken effect all the same (then only reading the mapping tells).
+ * whether the call, if it was a write, could have taken effect all the same (then only reading the mapping tells). `beforeWrite` is true where it
+ * failed at what it had to read first.
  * `message` is fit for logs and outcome events: it holds no credential and no body.
  */
-export class ApiError extends Schema.TaggedError<ApiError>()("ApiError", { reason: ApiErrorReason }) {
+export class ApiError extends Schema.TaggedError<ApiError>()("ApiError", {
+  reason: ApiErrorReason,
+  beforeWrite: Schema.optional(Schema.Boolean)
+}) {
   override get message(): string {
     const { reason } = this
     return "code" in reason && reason.code !== undefined ? `${reason.message} (code ${reason.code})` : reason.message
@@ -149,6 +157,6 @@ export class ApiError extends Schema.TaggedError<ApiError>()("ApiError", { reaso
     return this.reason.category
   }
   get mayHaveBeenApplied(): boolean {
-    return this.reason.mayHaveBeenApplied
+    return this.beforeWrite !== true && this.reason.mayHaveBeenApplied
   }
 }

@@ -17,6 +17,7 @@ describe("readApiSettings", () => {
     assert.strictEqual(settings.baseUrl.href, "https://api.cloudflare.com/client/v4")
     assert.strictEqual(Duration.toMillis(settings.timeout), 10_000)
     assert.strictEqual(settings.connections, 64)
+    assert.strictEqual(settings.generation, "auto")
     assert.deepStrictEqual(problemsOf({}).map(({ setting }) => setting), ["CLOUDFLARE_API_TOKEN"])
   })
 
@@ -33,8 +34,11 @@ describe("readApiSettings", () => {
     const settings = succeed({
       ...token,
       CLOUDFLARE_BASE_URL: "http://127.0.0.1:8787/client/v4/",
+      API_GENERATION: "1",
       API_TIMEOUT: "250 millis"
     })
+    assert.strictEqual(settings.generation, 1)
+    assert.strictEqual(succeed({ ...token, API_GENERATION: "2" }).generation, 2)
     assert.strictEqual(settings.baseUrl.href, "http://127.0.0.1:8787/client/v4/")
     assert.strictEqual(Duration.toMillis(settings.timeout), 250)
   })
@@ -83,6 +87,7 @@ describe("readApiSettings", () => {
       environment: { ...token, CLOUDFLARE_BASE_URL: "http://example.com?key=s3cret" },
       settings: ["CLOUDFLARE_BASE_URL"]
     },
+    { name: "a generation that is none", environment: { ...token, API_GENERATION: "3" }, settings: ["API_GENERATION"] },
     ...["10", "soon", "0 seconds", "-1 seconds", "Infinity", "11 minutes", "1 nano"].map((timeout) => ({
       name: `a timeout of ${timeout}`,
       environment: { ...token, API_TIMEOUT: timeout },

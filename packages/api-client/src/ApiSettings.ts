@@ -21,15 +21,20 @@ const names = [
   "CLOUDFLARE_EMAIL",
   "CLOUDFLARE_API_KEY",
   "CLOUDFLARE_BASE_URL",
+  "API_GENERATION",
   "API_TIMEOUT"
 ]
+
+/** The wire that is spoken: `auto` asks the API which one it has. */
+export type ApiGeneration = 1 | 2 | "auto"
 
 /**
  * Where the API is and how it is called. Credential and base URL are set by the variables that the official SDKs read:
  *
  * - `CLOUDFLARE_API_TOKEN`, or `CLOUDFLARE_EMAIL` with `CLOUDFLARE_API_KEY`;
  * - `CLOUDFLARE_BASE_URL`: default `https://api.cloudflare.com/client/v4`;
- * - `API_TIMEOUT`: how long one attempt may take, connecting and reading included; default `10 seconds`.
+ * - `API_GENERATION`: `1` (`/cache/origin_cloud_regions`), `2` (`/origin/cloud_regions`), or `auto` (default): 2 where the API has it, else 1;
+ * - `API_TIMEOUT`: how long one HTTP request may take, connecting and reading included; default `10 seconds`.
  *
  * `connections` limits how many calls are under way at once (64 unless a program says otherwise); the others wait for their turn,
  * within their timeout.
@@ -37,6 +42,7 @@ const names = [
 export class ApiSettings extends Context.Service<ApiSettings, {
   readonly baseUrl: URL
   readonly credential: ApiCredential
+  readonly generation: ApiGeneration
   readonly timeout: Duration.Duration
   readonly connections: number
 }>()("@origin-regions/api-client/ApiSettings") {
@@ -66,6 +72,7 @@ export const readApiSettings = (
   return reader.result({
     credential: readCredential(reader),
     baseUrl: readBaseUrl(reader),
+    generation: readGeneration(reader),
     timeout: readTimeout(reader, environment),
     connections: defaultConnections
   })
@@ -108,6 +115,11 @@ const readSecret = (reader: SettingReader, setting: string, expected: string): R
     reader.problem(setting, `${expected}, without spaces and control characters`, hidden)
   }
   return secret
+}
+
+const readGeneration = (reader: SettingReader): ApiGeneration => {
+  const generation = reader.oneOf("API_GENERATION", ["1", "2", "auto"], { default: "auto" })
+  return generation === "1" ? 1 : generation === "2" ? 2 : "auto"
 }
 
 const readBaseUrl = (reader: SettingReader): URL => {

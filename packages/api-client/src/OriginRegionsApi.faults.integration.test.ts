@@ -3,18 +3,17 @@ import { OriginIp } from "@origin-regions/domain/OriginIp"
 import { Region } from "@origin-regions/domain/Region"
 import { Vendor } from "@origin-regions/domain/Vendor"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
-import { Context, Duration, Effect, Exit, Fiber, Layer, Queue, Redacted, Scope } from "effect"
+import { Duration, Effect, Exit, Fiber, Queue, Redacted, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http"
-import { createServer as createTcpServer, type Server, type Socket } from "node:net"
+import { createServer as createHttpServer } from "node:http"
+import { createServer as createTcpServer } from "node:net"
 import type { ApiError, ApiErrorReason } from "./ApiError.ts"
-import { ApiSettings } from "./ApiSettings.ts"
-import { OriginRegionsApi } from "./OriginRegionsApi.ts"
+import { answering, bodyOf, connect, httpServer, listen, tcpServer, token } from "./fixtures/LoopbackServer.ts"
+import type { OriginRegionsApi } from "./OriginRegionsApi.ts"
 
 const zone = ZoneId.make("zone-1")
 const address = { zone_id: zone, origin_ip: OriginIp.make("2001:db8::1") }
 const desired = { ...address, vendor: Vendor.make("aws"), region: Region.make("us-east-1") }
-const token = "a-token-of-forty-characters-0123456789ab"
 const entry = { "origin-ip": "2001:db8::1", vendor: "aws", region: "us-east-1", modified_on: "2026-11-24T10:00:00Z" }
 const mapping = { ...desired, modified_on: entry.modified_on }
 
@@ -25,77 +24,6 @@ const success = (value: unknown) =>
     messages: [],
     result: { id: "origin_public_cloud_region", editable: true, modified_on: "2026-11-24T11:00:00Z", value }
   })
-
-/** Listens on a free port of the loopback until the scope closes; then every connection is gone too. */
-const listen = (server: Server) =>
-  Effect.gen(function*() {
-    const sockets = new Set<Socket>()
-    const opened = yield* Queue.unbounded<Socket>()
-    const closed = yield* Queue.unbounded<Socket>()
-    server.on("connection", (socket) => {
-      sockets.add(socket)
-      Queue.offerUnsafe(opened, socket)
-      socket.on("error", () => {})
-      socket.on("close", () => {
-        sockets.delete(socket)
-        Queue.offerUnsafe(closed, socket)
-      })
-    })
-    const port = yield* Effect.acquireRelease(
-      Effect.callback<number>((resume) => {
-        server.listen(0, "127.0.0.1", () => {
-          const bound = server.address()
-          resume(Effect.succeed(bound !== null && typeof bound === "object" ? bound.port : 0))
-        })
-      }),
-      () =>
-        Effect.callback<void>((resume) => {
-          for (const socket of sockets) socket.destroy()
-          server.close(() => resume(Effect.void))
-        })
-    )
-    return { url: `http://127.0.0.1:${port}/client/v4`, sockets, opened, closed }
-  })
-
-/** A server that hands its requests to the test, which answers them when it likes. */
-const httpServer = Effect.gen(function*() {
-  const requests = yield* Queue.unbounded<{ readonly request: IncomingMessage; readonly response: ServerResponse }>()
-  const listening = yield* listen(
-    createHttpServer((request, response) => {
-      Queue.offerUnsafe(requests, { request, response })
-    })
-  )
-  return { ...listening, next: Queue.take(requests) }
-})
-
-/** A server that answers every request alike. */
-const answering = (status: number, body: string | Buffer, headers: Record<string, string> = {}) =>
-  listen(
-    createHttpServer((request, response) => {
-      request.resume()
-      response.writeHead(status, headers)
-      response.end(body)
-    })
-  )
-
-/** A server below HTTP: `onRequest` gets the socket once a request's head has come. */
-const tcpServer = (onRequest: (socket: Socket) => void) =>
-  listen(createTcpServer((socket) => {
-    socket.once("data", () => onRequest(socket))
-  }))
-
-/** A client that closes with the test's scope. */
-const connect = (url: string, settings: Partial<ApiSettings["Service"]> = {}) =>
-  Layer.build(OriginRegionsApi.layerNoDeps).pipe(
-    Effect.map(Context.get(OriginRegionsApi)),
-    Effect.provideService(ApiSettings, {
-      baseUrl: new URL(url),
-      credential: { _tag: "Token", token: Redacted.make(token) },
-      timeout: Duration.seconds(10),
-      connections: 4,
-      ...settings
-    })
-  )
 
 const reasonAt = (url: string) =>
   connect(url).pipe(
@@ -110,17 +38,6 @@ const unreachable = (reason: ApiErrorReason, sent: boolean, cause: string) => {
   assert.strictEqual(reason.mayHaveBeenApplied, sent)
   assert.include(reason.message, cause)
 }
-
-/** The text of a request's body. */
-const bodyOf = (request: IncomingMessage) =>
-  Effect.callback<string>((resume) => {
-    let text = ""
-    request.setEncoding("utf8")
-    request.on("data", (chunk: string) => {
-      text += chunk
-    })
-    request.on("end", () => resume(Effect.succeed(text)))
-  })
 
 describe("OriginRegionsApi over the wire", () => {
   interface Row {

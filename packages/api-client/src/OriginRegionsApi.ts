@@ -3,14 +3,17 @@ import type { OriginIp } from "@origin-regions/domain/OriginIp"
 import type { Region } from "@origin-regions/domain/Region"
 import type { Vendor } from "@origin-regions/domain/Vendor"
 import type { ZoneId } from "@origin-regions/domain/ZoneId"
-import { Clock, Context, Effect, Exit, Layer, Redacted, Result, Schema } from "effect"
+import { Clock, Context, Effect, Exit, Layer, Redacted } from "effect"
 import { ApiClock } from "./ApiClock.ts"
 import type { ApiError } from "./ApiError.ts"
 import { type ApiCredential, ApiSettings } from "./ApiSettings.ts"
 import { type AnswerContext, parseBody, readAnswer } from "./internal/ApiAnswer.ts"
-import { collectionPath, parseOnlyEntryOf, pickMapping, readMapping, readMappings } from "./internal/Generation1.ts"
-import { type HttpRequest, makeHttpTransport } from "./internal/HttpTransport.ts"
-import { SupportedRegions } from "./SupportedRegions.ts"
+import type { BatchItems, Caller } from "./internal/Call.ts"
+import { makeEitherGeneration } from "./internal/EitherGeneration.ts"
+import { makeGeneration1 } from "./internal/Generation1.ts"
+import { makeGeneration2 } from "./internal/Generation2.ts"
+import { makeHttpTransport } from "./internal/HttpTransport.ts"
+import type { SupportedRegions } from "./SupportedRegions.ts"
 
 /** What a mapping belongs to. */
 export interface MappingAddress {
@@ -24,9 +27,18 @@ export interface DesiredMapping extends MappingAddress {
   readonly region: Region
 }
 
+/** What came of one item of a batch: `mapping` is what the API says is there now, or was deleted. Its failures are texts, without codes. */
+export type BatchItem =
+  | { readonly _tag: "Applied"; readonly mapping: Mapping | null }
+  | { readonly _tag: "Failed"; readonly message: string }
+
+/** How many items a batch can have (the API's reference: `maxItems`). */
+export const BATCH_LIMIT = 100
+
 /**
- * The origin cloud regions API. Each call is one attempt, bounded by `API_TIMEOUT` and aborted by interruption; when to try again is
- * the caller's decision, by `RetryPolicy`.
+ * The origin cloud regions API, in either of its generations: they differ in what a call costs, and in what can come between. Generation 2 has no create, so it looks first
+ * and then upserts; who creates the mapping in between is overwritten. Each call is one attempt, aborted by interruption; when to try again is the caller's decision, by
+ * `RetryPolicy`. `API_TIMEOUT` bounds each HTTP request of it: generation 2 takes two for a create or a delete, and one for every hundred mappings of a list.
  */
 export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
   /** Creates a mapping; `AlreadyExists` where the address has one, equal or not. Repeating it after a lost answer meets its own work. */
@@ -37,8 +49,18 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
   readonly delete: (address: MappingAddress) => Effect.Effect<Mapping, ApiError>
   /** Reads a mapping; `NotFound` where there is none. */
   readonly get: (address: MappingAddress) => Effect.Effect<Mapping, ApiError>
-  /** Every mapping of a zone. */
+  /** Every mapping of a zone. In generation 2 it comes in pages: what is written meanwhile may be missing. */
   readonly list: (zoneId: ZoneId) => Effect.Effect<ReadonlyArray<Mapping>, ApiError>
+  /**
+   * Creates or replaces up to `BATCH_LIMIT` mappings of a zone, each address once, by one request. What failed leaves the others be; an `ApiError` is about
+   * all of them. The API doesn't say when it changed the single ones, so `modified_on` is `null`.
+   */
+  readonly upsertMany: (
+    zoneId: ZoneId,
+    mappings: ReadonlyArray<Omit<DesiredMapping, "zone_id">>
+  ) => Effect.Effect<BatchItems, ApiError>
+  /** Deletes up to `BATCH_LIMIT` mappings of a zone, each address once, by one request; an address without mapping fails. */
+  readonly deleteMany: (zoneId: ZoneId, addresses: ReadonlyArray<OriginIp>) => Effect.Effect<BatchItems, ApiError>
   /** The regions that mappings of a zone can name. */
   readonly supportedRegions: (zoneId: ZoneId) => Effect.Effect<SupportedRegions, ApiError>
   /** Succeeds when anything answers at the API's address, whatever it says. */
@@ -46,11 +68,11 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
   /** The API's clock, from the answers that there have been. */
   readonly clock: ApiClock
 }>()("@origin-regions/api-client/OriginRegionsApi") {
-  /** Speaks generation 1 over HTTP, as `ApiSettings` say. The connections close with the layer's scope. */
+  /** Speaks HTTP as `ApiSettings` say. The connections close with the layer's scope. */
   static readonly layerNoDeps = Layer.effect(
     OriginRegionsApi,
     Effect.gen(function*() {
-      const { baseUrl, connections, credential, timeout } = yield* ApiSettings
+      const { baseUrl, connections, credential, generation, timeout } = yield* ApiSettings
       const transport = yield* makeHttpTransport({ origin: baseUrl.origin, connections, timeout })
       const clock = new ApiClock(yield* Clock.Clock)
       const context: AnswerContext = { clock: yield* Clock.Clock, redact: redactor(credential) }
@@ -58,61 +80,29 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
       const readHeaders = ["accept", "application/json", "user-agent", "origin-regions", ...authorization(credential)]
       const writeHeaders = [...readHeaders, "content-type", "application/json"]
 
-      // Plain functions, no generator and no span: one of these runs for every request of the consumer.
-      const call = <A>(
-        method: HttpRequest["method"],
-        path: string,
-        body: string | null,
-        promised: string,
-        readResult: (result: unknown) => A | undefined,
-        parse: (body: Buffer) => unknown = parseBody
-      ) =>
-        transport.send(
-          { method, path, headers: body === null ? readHeaders : writeHeaders, body },
-          (answer) => {
-            clock.observe(answer.headers["date"])
-            return readAnswer(answer, parse, promised, readResult, context)
-          }
-        )
-      const pathOf = ({ zone_id, origin_ip }: MappingAddress) => `${collectionPath(basePath, zone_id)}/${origin_ip}`
+      const caller: Caller = {
+        // A plain function, no generator and no span: it runs for every request of the consumer.
+        call: ({ body, method, parse = parseBody, path, promised, readResult }) =>
+          transport.send(
+            body === undefined
+              ? { method, path, headers: readHeaders, body: null }
+              : { method, path, headers: writeHeaders, body: JSON.stringify(body) },
+            (answer) => {
+              clock.observe(answer.headers["date"])
+              return readAnswer(answer, parse, promised, readResult, context)
+            }
+          ),
+        standstills: transport.standstills
+      }
+      const generation1 = makeGeneration1(caller, basePath)
+      const generation2 = makeGeneration2(caller, basePath)
+      const operations = generation === "auto"
+        ? yield* makeEitherGeneration(generation1, generation2)
+        : generation === 1
+        ? generation1
+        : generation2
       return OriginRegionsApi.of({
-        create: (mapping) =>
-          call(
-            "POST",
-            collectionPath(basePath, mapping.zone_id),
-            bodyOf(mapping),
-            "a mapping",
-            readMapping(mapping.zone_id, mapping.origin_ip)
-          ),
-        upsert: (mapping) =>
-          call(
-            "PATCH",
-            collectionPath(basePath, mapping.zone_id),
-            bodyOf(mapping),
-            "a list that holds the mapping",
-            pickMapping(mapping.zone_id, mapping.origin_ip),
-            (body) => parseOnlyEntryOf(body, mapping.origin_ip) ?? parseBody(body)
-          ),
-        delete: (address) =>
-          call("DELETE", pathOf(address), null, "a mapping", readMapping(address.zone_id, address.origin_ip)),
-        get: (address) =>
-          call("GET", pathOf(address), null, "a mapping", readMapping(address.zone_id, address.origin_ip)),
-        list: (zoneId) =>
-          call(
-            "GET",
-            collectionPath(basePath, zoneId),
-            null,
-            "a list of mappings",
-            readMappings(zoneId)
-          ),
-        supportedRegions: (zoneId) =>
-          call(
-            "GET",
-            `${collectionPath(basePath, zoneId)}/supported_regions`,
-            null,
-            "the supported regions",
-            readSupportedRegions
-          ),
+        ...operations,
         probe: transport.send({
           method: "GET",
           path: basePath === "" ? "/" : basePath,
@@ -130,13 +120,6 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
   /** As `layerNoDeps`, with `ApiSettings` from the configuration. */
   static readonly layer = this.layerNoDeps.pipe(Layer.provide(ApiSettings.layer))
 }
-
-const bodyOf = ({ origin_ip, vendor, region }: DesiredMapping) => JSON.stringify({ ip: origin_ip, vendor, region })
-
-const decodeSupportedRegions = Schema.decodeUnknownResult(SupportedRegions)
-
-const readSupportedRegions = (result: unknown): SupportedRegions | undefined =>
-  Result.getOrUndefined(decodeSupportedRegions(result))
 
 const authorization = (credential: ApiCredential): Array<string> =>
   credential._tag === "Token"

@@ -1,4 +1,4 @@
-import { Schema } from "effect"
+import { Result, Schema } from "effect"
 
 const Region = Schema.Struct({ name: Schema.String, upper_tier_colos: Schema.Array(Schema.String) })
 
@@ -12,3 +12,9 @@ export const SupportedRegions = Schema.Struct({
 })
 
 export type SupportedRegions = typeof SupportedRegions.Type
+
+const decode = Schema.decodeUnknownResult(SupportedRegions)
+
+/** What an answer says, in either generation; `undefined` where it is something else. */
+export const readSupportedRegions = (result: unknown): SupportedRegions | undefined =>
+  Result.getOrUndefined(decode(result))

@@ -28,7 +28,7 @@ export const readAnswer = <A>(
   answer: HttpAnswer,
   parse: (body: Buffer) => unknown,
   promised: string,
-  readResult: (result: unknown) => A | undefined,
+  readResult: (result: unknown, envelope: { readonly [field: string]: unknown }) => A | undefined,
   context: AnswerContext
 ): Exit.Exit<A, ApiError> => {
   const success = answer.status >= 200 && answer.status < 300
@@ -40,7 +40,7 @@ export const readAnswer = <A>(
       )
     }
     if (envelope["success"]) {
-      const result = readResult(envelope["result"])
+      const result = readResult(envelope["result"], envelope)
       return result === undefined
         ? fail(new InvalidResponse({ status: answer.status, problem: `a result that is not ${promised}` }))
         : Exit.succeed(result)

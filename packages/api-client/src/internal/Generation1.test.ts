@@ -3,7 +3,7 @@ import { OriginIp } from "@origin-regions/domain/OriginIp"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
 import { Effect, Schema } from "effect"
 import { isRecord } from "./ApiAnswer.ts"
-import { parseOnlyEntryOf, pickMapping, readMapping, readMappings } from "./Generation1.ts"
+import { parseOnlyEntryOf, pickMapping } from "./Generation1.ts"
 
 const zone = ZoneId.make("zone")
 const ip = (text: string) => OriginIp.make(text)
@@ -17,66 +17,19 @@ const wrapped = (value: unknown, modified_on: unknown = "2026-11-24T10:00:00Z") 
 
 const aws = { "origin-ip": "192.0.2.1", vendor: "aws", region: "us-east-1" }
 
-const modifiedOn = (result: unknown) => readMapping(zone, ip("192.0.2.1"))(result)?.modified_on
-
-describe("readMapping", () => {
-  it("takes modified_on from the entry, else from the setting", () => {
-    assert.strictEqual(modifiedOn(wrapped({ ...aws, modified_on: "2026-11-24T09:00:00Z" })), "2026-11-24T09:00:00Z")
-    assert.strictEqual(modifiedOn(wrapped(aws)), "2026-11-24T10:00:00Z")
-    assert.isNull(modifiedOn(wrapped(aws, null)))
-  })
-
-  it("reads clouds that we don't know, and keeps the address as it was asked for", () => {
-    const result = wrapped({ "origin-ip": "2001:DB8:0::1", vendor: "newcloud", region: "moon-1" })
-    assert.deepStrictEqual(readMapping(zone, ip("2001:db8::1"))(result), {
-      zone_id: zone,
-      origin_ip: ip("2001:db8::1"),
-      vendor: "newcloud",
-      region: "moon-1",
-      modified_on: "2026-11-24T10:00:00Z"
-    })
-  })
-
-  it.each([
-    null,
-    [],
-    aws,
-    wrapped(null),
-    wrapped([aws]),
-    wrapped({ ...aws, vendor: "" }),
-    wrapped({ ...aws, region: 7 })
-  ])("finds none in %j", (result) => assert.isUndefined(readMapping(zone, ip("192.0.2.1"))(result)))
-})
-
 describe("pickMapping", () => {
   it("finds the address in whatever spelling", () => {
     const result = wrapped([aws, { ...aws, "origin-ip": "2001:DB8:0:0::1", region: "eu-west-1" }])
-    assert.strictEqual(pickMapping(zone, ip("2001:db8::1"))(result)?.region, "eu-west-1")
-    assert.isUndefined(pickMapping(zone, ip("2001:db8::2"))(result))
+    assert.strictEqual(pickMapping({ zone_id: zone, origin_ip: ip("2001:db8::1") })(result)?.region, "eu-west-1")
+    assert.isUndefined(pickMapping({ zone_id: zone, origin_ip: ip("2001:db8::2") })(result))
   })
-})
-
-describe("readMappings", () => {
-  it("reads a list in whatever spelling", () => {
-    const result = wrapped([aws, { ...aws, "origin-ip": "2001:DB8:0:0::1" }])
-    assert.deepStrictEqual(readMappings(zone)(result)?.map(({ origin_ip }) => origin_ip), [
-      ip("192.0.2.1"),
-      ip("2001:db8::1")
-    ])
-    assert.deepStrictEqual(readMappings(zone)(wrapped([], null)), [])
-  })
-
-  it.each([null, wrapped(aws), wrapped([aws, null]), wrapped([{ ...aws, "origin-ip": "192.0.2" }]), wrapped([{}])])(
-    "is undefined for %j",
-    (result) => assert.isUndefined(readMappings(zone)(result))
-  )
 })
 
 const envelope = (entries: ReadonlyArray<unknown>) =>
   JSON.stringify({ success: true, errors: [], messages: [], result: wrapped(entries) })
 const read = (text: string) => parseOnlyEntryOf(Buffer.from(text), ip("192.0.2.1"))
 const picked = (envelope: unknown) =>
-  isRecord(envelope) ? pickMapping(zone, ip("192.0.2.1"))(envelope["result"]) : undefined
+  isRecord(envelope) ? pickMapping({ zone_id: zone, origin_ip: ip("192.0.2.1") })(envelope["result"]) : undefined
 
 describe("parseOnlyEntryOf", () => {
   it("leaves one entry of a full zone's list", () => {

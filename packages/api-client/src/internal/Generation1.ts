@@ -1,44 +1,87 @@
-import type { Mapping } from "@origin-regions/domain/Mapping"
-import { canonicalize, type OriginIp } from "@origin-regions/domain/OriginIp"
+import type { OriginIp } from "@origin-regions/domain/OriginIp"
 import type { ZoneId } from "@origin-regions/domain/ZoneId"
-import { isRecord, parseJson } from "./ApiAnswer.ts"
+import type { DesiredMapping, MappingAddress } from "../OriginRegionsApi.ts"
+import { readSupportedRegions } from "../SupportedRegions.ts"
+import { isRecord, parseBody, parseJson } from "./ApiAnswer.ts"
+import type { Caller, Operations } from "./Call.ts"
+import { originIpOf, readBatch, readEntries, readEntry } from "./MappingEntry.ts"
 
 /**
- * The wire of generation 1: requests name the address `ip`, answers name it `origin-ip` and wrap what they hold as a zone setting,
+ * Generation 1 on the wire: requests name the address `ip`, answers name it `origin-ip` and wrap what they hold as a zone setting,
  * `{id, editable, modified_on, value}`.
  *
  * No segment needs percent-encoding: zone ids and canonical addresses consist of `A-Z a-z 0-9 _ - : .`, and a colon is allowed in a path.
  */
-export const collectionPath = (basePath: string, zoneId: ZoneId): string =>
-  `${basePath}/zones/${zoneId}/cache/origin_cloud_regions`
-
-/** One mapping from a wrapped `value`. The address is the one asked for: the API may spell it in its own way. */
-export const readMapping = (zoneId: ZoneId, originIp: OriginIp) => (result: unknown): Mapping | undefined =>
-  isRecord(result) && isRecord(result["value"])
-    ? mapping(result["value"], result["modified_on"], zoneId, originIp)
-    : undefined
-
-/** All mappings of a wrapped list; `undefined` if one of them is none. */
-export const readMappings = (zoneId: ZoneId) => (result: unknown): ReadonlyArray<Mapping> | undefined => {
-  if (!isRecord(result) || !Array.isArray(result["value"])) return undefined
-  const entries: ReadonlyArray<unknown> = result["value"]
-  const mappings: Array<Mapping> = []
-  for (const entry of entries) {
-    const originIp = originIpOf(entry)
-    const read = originIp === undefined ? undefined : mapping(entry, result["modified_on"], zoneId, originIp)
-    if (read === undefined) return undefined
-    mappings.push(read)
+export const makeGeneration1 = ({ call }: Caller, basePath: string): Operations => {
+  const zone = (zoneId: ZoneId) => `${basePath}/zones/${zoneId}/cache/origin_cloud_regions`
+  const pathOf = ({ origin_ip, zone_id }: MappingAddress) => `${zone(zone_id)}/${origin_ip}`
+  return {
+    create: (mapping) =>
+      call({ method: "POST", path: zone(mapping.zone_id), body: bodyOf(mapping), ...oneOf(mapping) }),
+    upsert: (mapping) =>
+      call({
+        method: "PATCH",
+        path: zone(mapping.zone_id),
+        body: bodyOf(mapping),
+        promised: "a list that holds the mapping",
+        readResult: pickMapping(mapping),
+        parse: (body) => parseOnlyEntryOf(body, mapping.origin_ip) ?? parseBody(body)
+      }),
+    delete: (address) => call({ method: "DELETE", path: pathOf(address), ...oneOf(address) }),
+    get: (address) => call({ method: "GET", path: pathOf(address), ...oneOf(address) }),
+    list: (zoneId) =>
+      call({
+        method: "GET",
+        path: zone(zoneId),
+        promised: "a list of mappings",
+        readResult: (result) =>
+          readWrapped(result, (value, modifiedOn) => readEntries(value, "origin-ip", modifiedOn, zoneId))
+      }),
+    upsertMany: (zoneId, mappings) =>
+      call({
+        method: "PATCH",
+        path: `${zone(zoneId)}/batch`,
+        body: mappings.map(bodyOf),
+        ...batchOf(zoneId, mappings.map(({ origin_ip }) => origin_ip))
+      }),
+    deleteMany: (zoneId, addresses) =>
+      call({ method: "DELETE", path: `${zone(zoneId)}/batch`, body: addresses, ...batchOf(zoneId, addresses) }),
+    supportedRegions: (zoneId) =>
+      call({
+        method: "GET",
+        path: `${zone(zoneId)}/supported_regions`,
+        promised: "the supported regions",
+        readResult: readSupportedRegions
+      })
   }
-  return mappings
 }
+
+const oneOf = ({ origin_ip, zone_id }: MappingAddress) => ({
+  promised: "a mapping",
+  readResult: (result: unknown) =>
+    readWrapped(result, (value, modifiedOn) => readEntry(value, modifiedOn, zone_id, origin_ip))
+})
+
+const bodyOf = ({ origin_ip, region, vendor }: Omit<DesiredMapping, "zone_id">) => ({ ip: origin_ip, vendor, region })
+
+const readWrapped = <A>(
+  result: unknown,
+  read: (value: unknown, modifiedOn: unknown) => A | undefined
+): A | undefined => isRecord(result) ? read(result["value"], result["modified_on"]) : undefined
+
+const batchOf = (zoneId: ZoneId, asked: ReadonlyArray<OriginIp>) => ({
+  promised: "an answer to each item",
+  readResult: (result: unknown) => readWrapped(result, (value) => readBatch(value, "origin-ip", zoneId, asked))
+})
 
 /** The mapping of one address from a wrapped list. */
-export const pickMapping = (zoneId: ZoneId, originIp: OriginIp) => (result: unknown): Mapping | undefined => {
-  if (!isRecord(result) || !Array.isArray(result["value"])) return undefined
-  const entries: ReadonlyArray<unknown> = result["value"]
-  const entry = entries.find((entry) => originIpOf(entry) === originIp)
-  return mapping(entry, result["modified_on"], zoneId, originIp)
-}
+export const pickMapping = ({ origin_ip, zone_id }: MappingAddress) => (result: unknown) =>
+  readWrapped(result, (value, modifiedOn) => {
+    if (!Array.isArray(value)) return undefined
+    const entries: ReadonlyArray<unknown> = value
+    const entry = entries.find((entry) => originIpOf(entry, "origin-ip") === origin_ip)
+    return readEntry(entry, modifiedOn, zone_id, origin_ip)
+  })
 
 /**
  * A PATCH answers with the zone's complete list, up to half a mebibyte of which one entry matters. This is the answer with the
@@ -62,25 +105,3 @@ export const parseOnlyEntryOf = (body: Buffer, originIp: OriginIp): unknown => {
 }
 
 const listStart = "\"value\":["
-
-const originIpOf = (entry: unknown): OriginIp | undefined =>
-  isRecord(entry) && typeof entry["origin-ip"] === "string" ? canonicalize(entry["origin-ip"]) : undefined
-
-const mapping = (
-  entry: unknown,
-  settingModifiedOn: unknown,
-  zoneId: ZoneId,
-  originIp: OriginIp
-): Mapping | undefined => {
-  if (!isRecord(entry)) return undefined
-  const { vendor, region, modified_on: own } = entry
-  if (typeof vendor !== "string" || vendor === "" || typeof region !== "string" || region === "") return undefined
-  const modifiedOn = typeof own === "string" ? own : settingModifiedOn
-  return {
-    zone_id: zoneId,
-    origin_ip: originIp,
-    vendor,
-    region,
-    modified_on: typeof modifiedOn === "string" ? modifiedOn : null
-  }
-}

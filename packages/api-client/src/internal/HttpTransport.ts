@@ -1,4 +1,4 @@
-import { Duration, Effect, type Exit } from "effect"
+import { Clock, Duration, Effect, type Exit } from "effect"
 import { type Dispatcher, Pool } from "undici"
 import { ApiError, InvalidResponse, Unreachable } from "../ApiError.ts"
 
@@ -11,7 +11,7 @@ export interface HttpAnswer {
 
 /** `headers` are alternating names and values. */
 export interface HttpRequest {
-  readonly method: "GET" | "POST" | "PATCH" | "DELETE"
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE"
   readonly path: string
   readonly headers: Array<string>
   readonly body: string | null
@@ -23,13 +23,20 @@ interface HttpTransport {
     request: HttpRequest,
     read: (answer: HttpAnswer) => Exit.Exit<A, ApiError>
   ) => Effect.Effect<A, ApiError>
+  /** How often this process has been stopped, or starved, for longer than `STANDSTILL_MILLIS`, as far as its clock can tell; now included. */
+  readonly standstills: () => number
 }
 
 /** A full zone's list of 3,500 mappings is half a mebibyte; nothing longer than this is an answer of the API. */
 const maxAnswerBytes = 16 * 1024 * 1024
 
-/** The timeout is kept in this many ticks: a call ends at most a tick after its time is up. */
-const ticksPerTimeout = 16
+/** The timeout is kept in this many ticks, or more: a call ends at most a tick after its time is up. */
+const TICKS_PER_TIMEOUT = 16
+
+const LONGEST_TICK_MILLIS = 500
+
+/** Beyond every pause of a process at work; far within the time after which a group gives the work of a member to others. */
+const STANDSTILL_MILLIS = 2_000
 
 /**
  * HTTP/1.1 with keep-alive to one origin, on undici's dispatcher. HTTP/2 is left out on purpose: with one call per connection, a
@@ -58,11 +65,19 @@ export const makeHttpTransport = Effect.fn("HttpTransport.make")(function*(optio
     (pool) => Effect.promise(() => pool.destroy())
   )
 
+  const time = yield* Clock.Clock
+  const monotonic = () => Number(time.currentTimeNanosUnsafe()) / 1_000_000
+  const ticksPerTimeout = Math.max(TICKS_PER_TIMEOUT, Math.ceil(timeout / LONGEST_TICK_MILLIS))
   const clock: CallClock = { tick: 0, calls: new Set() }
+  let tickedAt = monotonic()
+  let standstills = 0
+  const isLate = () => monotonic() - tickedAt > STANDSTILL_MILLIS
   const timedOut = `the timeout of ${Duration.format(options.timeout)} passed`
   yield* Effect.sleep(Duration.millis(timeout / ticksPerTimeout)).pipe(
     Effect.andThen(Effect.sync(() => {
       clock.tick += 1
+      if (isLate()) standstills += 1
+      tickedAt = monotonic()
       // Oldest first: the rest is younger.
       for (const call of clock.calls) {
         if (clock.tick - call.startedAt <= ticksPerTimeout) break
@@ -82,10 +97,10 @@ export const makeHttpTransport = Effect.fn("HttpTransport.make")(function*(optio
         call.abandon()
       )
     })
-  return { send } satisfies HttpTransport
+  return { send, standstills: () => standstills + (isLate() ? 1 : 0) } satisfies HttpTransport
 })
 
-/** `tick` advances `ticksPerTimeout` times in a timeout; `calls` are those under way, oldest first. */
+/** `tick` advances at an even pace; `calls` are those under way, oldest first. */
 interface CallClock {
   tick: number
   readonly calls: Set<Call>
