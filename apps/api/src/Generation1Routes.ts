@@ -116,7 +116,10 @@ const setting = <Value, ModifiedOn>(value: Value, modifiedOn: ModifiedOn) => ({
   result: { id: "origin_public_cloud_region" as const, editable: true, modified_on: modifiedOn, value }
 })
 
-const one = (mapping: StoredMapping) => setting(entry(mapping), formatTimestamp(mapping.modifiedAt))
+const one = (mapping: StoredMapping) => {
+  const value = entry(mapping)
+  return setting(value, value.modified_on)
+}
 
 const all = (mappings: ReadonlyArray<StoredMapping>) => setting(mappings.map(entry), newest(mappings))
 

@@ -85,7 +85,20 @@ const labelled = (response: HttpServerResponse.HttpServerResponse) =>
     (request) =>
       Effect.map(Clock.currentTimeMillis, (now) =>
         HttpServerResponse.setHeaders(response, {
-          date: new Date(now).toUTCString(),
+          date: httpDate(now),
           [REQUEST_ID]: requestIdOf(request)
         }))
   )
+
+let dateSecond = Number.NaN
+let dateText = ""
+
+/** As the `Date` header has it (RFC 9110, 5.6.7); written once a second. */
+const httpDate = (now: number): string => {
+  const second = Math.floor(now / 1000)
+  if (second !== dateSecond) {
+    dateSecond = second
+    dateText = new Date(now).toUTCString()
+  }
+  return dateText
+}

@@ -133,20 +133,21 @@ export class OriginRegions extends Context.Service<OriginRegions, {
         }
       )
 
+      // Without spans where one mapping is meant: these are what most requests do, and a span costs as much as the database.
       return OriginRegions.of({
-        create: Effect.fn("OriginRegions.create")(function*(zoneId, draft, author) {
+        create: Effect.fnUntraced(function*(zoneId, draft, author) {
           const at = yield* Clock.currentTimeMillis
           const mapping = yield* orFail(accept(zoneId, draft, at))
           const [before] = yield* write(zoneId, [{ type: "create", mapping }], author, at)
           return before === undefined ? mapping : yield* fail(new AlreadyExists())
         }),
-        upsert: Effect.fn("OriginRegions.upsert")(function*(zoneId, draft, author) {
+        upsert: Effect.fnUntraced(function*(zoneId, draft, author) {
           const at = yield* Clock.currentTimeMillis
           const mapping = yield* orFail(accept(zoneId, draft, at))
           yield* write(zoneId, [{ type: "upsert", mapping }], author, at)
           return mapping
         }),
-        delete: Effect.fn("OriginRegions.delete")(function*(zoneId, ip, author) {
+        delete: Effect.fnUntraced(function*(zoneId, ip, author) {
           const originIp = yield* orFail(acceptIp(ip))
           const at = yield* Clock.currentTimeMillis
           const [removed] = yield* write(zoneId, [{ type: "delete", originIp }], author, at)
@@ -175,7 +176,7 @@ export class OriginRegions extends Context.Service<OriginRegions, {
             failed: [...failed, ...missing.map((ip) => ({ ip, reason: new NotFound() }))]
           }
         }),
-        get: Effect.fn("OriginRegions.get")(function*(zoneId, ip) {
+        get: Effect.fnUntraced(function*(zoneId, ip) {
           const originIp = yield* orFail(acceptIp(ip))
           const found = yield* Effect.mapError(store.get(zoneId, originIp), storeFailed)
           return found ?? (yield* fail(new NotFound()))

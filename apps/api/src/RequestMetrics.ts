@@ -14,20 +14,29 @@ const durations = Metric.histogram("request_duration_seconds", {
 /** A request that no operation of any generation answered. */
 export type NoGeneration = "none"
 
+type Counter = ReturnType<typeof counterOf>
+
+/** Made once for each: they are the same for every request. */
+const counters = new Map<string, Counter>()
+
+const counterOf = (generation: 1 | 2 | NoGeneration, operation: string, outcome: ApiErrorName | "ok") =>
+  Metric.withAttributes(requests, {
+    generation: String(generation),
+    operation,
+    code: outcome === "ok" ? outcome : String(apiErrors[outcome].code)
+  })
+
 /** Counts an answer. `operation` is one of the generation's, or `none` where the request had no route. */
 export const countRequest = (
   generation: 1 | 2 | NoGeneration,
   operation: string,
   outcome: ApiErrorName | "ok"
-): Effect.Effect<void> =>
-  Metric.update(
-    Metric.withAttributes(requests, {
-      generation: String(generation),
-      operation,
-      code: outcome === "ok" ? outcome : String(apiErrors[outcome].code)
-    }),
-    1
-  )
+): Effect.Effect<void> => {
+  const key = `${generation} ${operation} ${outcome}`
+  let counter = counters.get(key)
+  if (counter === undefined) counters.set(key, counter = counterOf(generation, operation, outcome))
+  return Metric.update(counter, 1)
+}
 
 /** Adds to the histogram of an operation how long an effect took, however it ended. */
 export const timed = (generation: 1 | 2, operation: string) => {
