@@ -19,14 +19,15 @@ const seed = Effect.flatMap(
 describe.skipIf(isPythonMissing)(`Schemathesis${skippedWithoutPython}`, () => {
   it.live.each([1, 2])("finds nothing in generation %s, with every check", (generation) =>
     Effect.gen(function*() {
-      const { run } = yield* pythonEnvironment(`${directory}/schemathesis.txt`)
+      const { run, storage } = yield* pythonEnvironment(`${directory}/schemathesis.txt`)
       const { baseUrl, token } = yield* Api
       const document = new URL(`/openapi-v${generation}.json`, baseUrl).href
       const header = `Authorization: Bearer ${token}`
       const limits = ["--max-examples", String(yield* exampleCount), "--seed", String(yield* seed)]
       const { exit, output } = yield* run({
         args: ["-m", "schemathesis.cli", "run", document, "--header", header, "--no-color", ...limits],
-        directory
+        directory,
+        environment: { HYPOTHESIS_STORAGE_DIRECTORY: storage }
       })
       const summary = output.slice(output.indexOf("SUMMARY"))
       yield* Console.log(`Generation ${generation}: ${summary.replaceAll(/\s*\n\s*/gu, " · ")}`)

@@ -43,6 +43,8 @@ export interface PythonRunOptions {
 
 /** Python packages of exact versions, apart from everything else on the machine. */
 export interface PythonEnvironment {
+  /** A folder for what programs want to find again. */
+  readonly storage: string
   /** Runs Python to its end, which it may come to in any way. */
   readonly run: (options: PythonRunOptions) => Effect.Effect<PythonRun, ChildProcessError, Leash>
 }
@@ -137,6 +139,6 @@ export const pythonEnvironment = Effect.fn("pythonEnvironment")(
     const directory = NodePath.join(cache, `${name}-${key}`)
     // A moved environment works as long as its Python is asked, and not one of the programs beside it.
     if (!existsSync(directory)) yield* install(directory, requirements)
-    return { run: (options) => runToEnd(pythonOf(directory), options) }
+    return { storage: NodePath.join(cache, "storage"), run: (options) => runToEnd(pythonOf(directory), options) }
   }
 )
