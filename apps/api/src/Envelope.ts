@@ -97,6 +97,7 @@ const everywhere = [
   "missing_credential",
   "invalid_headers",
   "authentication_error",
+  "rate_limited",
   "internal_error"
 ] as const
 

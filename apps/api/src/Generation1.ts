@@ -107,7 +107,14 @@ class Mappings extends HttpApiGroup.make("mappings", { topLevel: true }).add(
 
 /** Generation 1 of the API: what its routes take and answer. */
 export class Generation1 extends HttpApi.make("generation1").add(Mappings)
-  .annotateMerge(documentAnnotations("OriginCloudRegionDraft"))
+  .annotateMerge(documentAnnotations({
+    draft: "OriginCloudRegionDraft",
+    writer: {
+      path: "/client/v4/zones/{zone_id}/cache/origin_cloud_regions",
+      method: "post",
+      originIp: "$response.body#/result/value/origin-ip"
+    }
+  }))
   .annotateMerge(OpenApi.annotations({
     title: "Origin cloud regions, generation 1",
     version: "1.0.0",

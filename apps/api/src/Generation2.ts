@@ -96,7 +96,14 @@ class Mappings extends HttpApiGroup.make("mappings", { topLevel: true }).add(
 
 /** Generation 2 of the API: what its routes take and answer. */
 export class Generation2 extends HttpApi.make("generation2").add(Mappings)
-  .annotateMerge(documentAnnotations("OriginCloudRegionDraft"))
+  .annotateMerge(documentAnnotations({
+    draft: "OriginCloudRegionDraft",
+    writer: {
+      path: "/client/v4/zones/{zone_id}/origin/cloud_regions/{origin_ip}",
+      method: "put",
+      originIp: "$response.body#/result/origin_ip"
+    }
+  }))
   .annotateMerge(OpenApi.annotations({
     title: "Origin cloud regions, generation 2",
     version: "2.0.0",

@@ -63,20 +63,39 @@ const completeDraft = (schema: ObjectSchema) => {
   }
 }
 
-/** The same for the document as a whole. `draft` is the name of the schema of what requests say of a mapping. */
-export const documentAnnotations = (draft: string) =>
+interface DocumentParts {
+  /** The name of the schema of what requests say of a mapping. */
+  readonly draft: string
+  /** The operation that writes one mapping, and where its answer has the address (a runtime expression). */
+  readonly writer: { readonly path: string; readonly method: string; readonly originIp: string }
+}
+
+/** What can be done with a mapping that was just written. */
+const linksTo = (originIp: string) =>
+  Object.fromEntries(
+    ["get", "delete"].map((operationId) => [
+      operationId,
+      { operationId, parameters: { zone_id: "$request.path.zone_id", origin_ip: originIp } }
+    ])
+  )
+
+/** The same for the document as a whole. */
+export const documentAnnotations = ({ draft, writer }: DocumentParts) =>
   OpenApi.annotations({
     override: { security },
-    transform: (document) => ({
-      ...document,
-      components: {
-        securitySchemes,
-        schemas: Object.fromEntries(
-          Object.entries<ObjectSchema>(document["components"].schemas).map(([name, schema]) => [
-            name,
-            name === draft ? completeDraft(schema) : schema
-          ])
-        )
+    transform: (document) => {
+      document["paths"][writer.path][writer.method].responses["200"].links = linksTo(writer.originIp)
+      return {
+        ...document,
+        components: {
+          securitySchemes,
+          schemas: Object.fromEntries(
+            Object.entries<ObjectSchema>(document["components"].schemas).map(([name, schema]) => [
+              name,
+              name === draft ? completeDraft(schema) : schema
+            ])
+          )
+        }
       }
-    })
+    }
   })

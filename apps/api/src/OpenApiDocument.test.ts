@@ -57,6 +57,12 @@ describe.each([
     }
   })
 
+  it("says of every operation that it can be refused, limited or fail", () => {
+    for (const { operation } of operations) {
+      assert.includeMembers(Object.keys(operation.responses), ["200", "400", "403", "429", "500"])
+    }
+  })
+
   it("is the same each time", () => {
     assert.strictEqual(JSON.stringify(generate()), JSON.stringify(document))
   })

@@ -58,13 +58,13 @@ const openSocket = (address: string) =>
     (socket) => Effect.sync(() => socket.destroy())
   )
 
-/** Everything that the other side sends until it closes. */
+/** Everything that the other side sends from now on until it closes. */
 const received = (socket: Socket) =>
   Effect.callback<string>((resume) => {
     let text = ""
     socket.on("data", (chunk: string) => text += chunk)
     socket.on("close", () => resume(Effect.succeed(text)))
-  })
+  }).pipe(Effect.forkChild({ startImmediately: true }))
 
 /** The program has read the head of a request when it asks for its body. */
 const untilContinue = (socket: Socket) =>
@@ -136,7 +136,7 @@ describe("main", () => {
       Effect.gen(function*() {
         const { address, child } = yield* listening()
         const idle = yield* openSocket(address)
-        const idleClosed = yield* Effect.forkChild(received(idle))
+        const idleClosed = yield* received(idle)
         idle.write("GET /health HTTP/1.1\r\nHost: api\r\n\r\n")
         const busy = yield* openSocket(address)
         busy.write(head)
@@ -145,7 +145,7 @@ describe("main", () => {
         yield* child.signal(signal)
         yield* stoppingLine(child)
         assert.match(yield* Fiber.join(idleClosed), /^HTTP\/1.1 200 /u)
-        const answer = yield* Effect.forkChild(received(busy))
+        const answer = yield* received(busy)
         busy.write(body)
         const [elapsed, text] = yield* Effect.timed(Fiber.join(answer))
         assert.match(text, /HTTP\/1.1 200 OK[^]*"origin-ip":"192.0.2.1"/u)
