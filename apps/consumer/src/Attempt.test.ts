@@ -82,6 +82,7 @@ const taskOf = (event: object, attemptedSince?: number): Task => {
     attempts: 0,
     failures: 0,
     firstTriedAt: undefined,
+    wait: undefined,
     inDoubt: attemptedSince !== undefined
   }
 }

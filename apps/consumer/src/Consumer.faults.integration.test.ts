@@ -50,7 +50,7 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("When t
     Effect.gen(function*() {
       const api = yield* Api
       const topics = yield* makeTestTopics()
-      const zoneId = yield* uniqueZoneId
+      const zones = yield* Effect.all([uniqueZoneId, uniqueZoneId, uniqueZoneId])
       const proxy = yield* makeApiProxy(api.baseUrl)
       const faults: Array<(call: ApiCall) => void> = [
         (call) => call.answer(503),
@@ -63,20 +63,54 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("When t
       const tried = new Map<string, number>()
       proxy.decide = (call) => {
         if (call.method !== "PATCH") return call.pass()
-        const times = tried.get(call.originIp) ?? 0
-        tried.set(call.originIp, times + 1)
+        const times = tried.get(call.path) ?? 0
+        tried.set(call.path, times + 1)
         faults[times]?.(call)
       }
       const consumer = yield* ConsumerProcess.start(
         yield* settings(topics.names, { CLOUDFLARE_BASE_URL: proxy.baseUrl })
       )
-      yield* topics.emit(upserts(zoneId, 20))
-      const outcomes = yield* whileRunning(consumer)(topics.outcomes.until((all) => all.length >= 20))
-      assert.deepStrictEqual(codesOf(outcomes), { upserted: 20 })
-      assert.deepStrictEqual([...tried.values()], Array.from({ length: 20 }, () => faults.length))
+      yield* topics.emit(zones.flatMap((zoneId) => upserts(zoneId, 1)))
+      const outcomes = yield* whileRunning(consumer)(topics.outcomes.until((all) => all.length >= zones.length))
+      assert.deepStrictEqual(codesOf(outcomes), { upserted: zones.length })
+      assert.deepStrictEqual([...tried.values()], zones.map(() => faults.length))
       // All but the refusal for want of quota may have changed something.
       assert.deepStrictEqual([...new Set(outcomes.map(({ event }) => event.data.attempts))], [5])
-      assert.lengthOf(yield* changesOf(api, zoneId), 20)
+      for (const zoneId of zones) assert.lengthOf(yield* changesOf(api, zoneId), 1)
+    }))
+
+  it.effect("leaves a zone alone that fails, says so, and goes on with the others", () =>
+    Effect.gen(function*() {
+      const api = yield* Api
+      const topics = yield* makeTestTopics()
+      const [bad, good] = yield* Effect.all([uniqueZoneId, uniqueZoneId])
+      const proxy = yield* makeApiProxy(api.baseUrl)
+      let isDown = true
+      let triesOfBad = 0
+      proxy.decide = (call) => {
+        if (!call.path.includes(bad)) return call.pass()
+        triesOfBad += 1
+        if (isDown) call.answer(503)
+        else call.pass()
+      }
+      const consumer = yield* ConsumerProcess.start(
+        yield* settings(topics.names, { CLOUDFLARE_BASE_URL: proxy.baseUrl, CONCURRENCY: "10" })
+      )
+      yield* topics.emit([...upserts(bad, 500), ...upserts(good, 500)])
+      const done = yield* whileRunning(consumer)(topics.outcomes.until((all) => all.length >= 500))
+      assert.deepStrictEqual(codesOf(done), { upserted: 500 })
+      assert.isTrue(done.every(({ event }) => event.subject?.startsWith(good)))
+      const status = yield* until(statusOf(consumer), ({ waiting }) => waiting === 500)
+      assert.match(
+        status.explanation[0] ?? "",
+        new RegExp(`^zone ${bad}: paused since .+; 500 requests waiting, next try`)
+      )
+      // What was under way, and a few probes.
+      assert.isBelow(triesOfBad, 30)
+      isDown = false
+      const all = yield* whileRunning(consumer)(topics.outcomes.until((all) => all.length >= 1000))
+      assert.deepStrictEqual(codesOf(all), { upserted: 1000 })
+      assert.deepInclude(yield* statusOf(consumer), { waiting: 0, explanation: [] })
     }))
 
   it.effect("gives up at the deadline, and keeps the request in the dead letters", () =>
@@ -160,7 +194,11 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("When t
         yield* settings(topics.names, { CLOUDFLARE_BASE_URL: baseUrl, CLOUDFLARE_API_TOKEN: token })
       )
       yield* topics.emit(upserts(zoneId, 20))
-      yield* until(statusOf(consumer), ({ waiting }) => waiting === 20)
+      const { explanation } = yield* until(statusOf(consumer), ({ waiting }) => waiting === 20)
+      assert.match(
+        explanation[0] ?? "",
+        /^the API is not called: 20 requests wait since .+Authentication error \(code 10000\); next try .+ once the credential works$/
+      )
       yield* Scope.close(scope, Exit.void)
       const api = yield* apiWith({ token, port: Number(new URL(baseUrl).port) })
       assert.strictEqual(api.baseUrl, baseUrl)

@@ -523,16 +523,17 @@ layer(Running.layer("auto"), { excludeTestServices: true, timeout: "2 minutes" }
         })
       assert.deepStrictEqual(yield* get("/health/ready"), {
         status: 200,
-        text: JSON.stringify({ status: "at work", partitions: [0] })
+        text: JSON.stringify({ status: "at work", partitions: [0], explanation: [] })
       })
       const live = yield* get("/health/live")
       assert.strictEqual(live.status, 200)
       assert.match(live.text, /^\{"status":"live","last_contact":"[^"]+Z"\}$/)
       const status = yield* get("/status")
       assert.deepInclude(JSON.parse(status.text), {
-        joined: true,
+        ready: true,
         phase: "at work",
-        inFlight: 0,
+        explanation: [],
+        in_flight: 0,
         waiting: 0,
         queued: 0
       })

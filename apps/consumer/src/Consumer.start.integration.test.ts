@@ -17,7 +17,10 @@ const Surroundings = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layer
 /** Nothing at these addresses answers. */
 const nowhere = { baseUrl: "http://127.0.0.1:1/client/v4", token: "a-token-of-forty-characters-0123456789ab" }
 
-const waitsFor = (status: string) => ({ status: 503, body: { status, partitions: [] } })
+const waitsFor = (status: string) => ({
+  status: 503,
+  body: { status, partitions: [], explanation: [`not at work: ${status}`] }
+})
 
 const get = (consumer: ConsumerProcess.Consumer, path: string) =>
   Effect.flatMap(consumer.address, (origin) =>
@@ -52,7 +55,10 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The co
       yield* Layer.build(Layer.fresh(Api.layerWith({ port: apiPort, token })))
       yield* says(consumer, `At work on ${names.requests}, partitions 0`)
       yield* consumer.ready
-      assert.deepStrictEqual(yield* ready, { status: 200, body: { status: "at work", partitions: [0] } })
+      assert.deepStrictEqual(yield* ready, {
+        status: 200,
+        body: { status: "at work", partitions: [0], explanation: [] }
+      })
       const topics = yield* readTopics(names)
       yield* topics.emit(upserts(yield* uniqueZoneId, 5))
       const outcomes = yield* whileRunning(consumer)(topics.outcomes.until((all) => all.length >= 5))

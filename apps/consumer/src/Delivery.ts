@@ -36,6 +36,8 @@ export class Delivery extends Context.Service<Delivery, {
     also: ReadonlyArray<OwnedPartition>,
     membership: Membership
   ) => Effect.Effect<Delivered>
+  /** Why outcomes can't be published just now, or `undefined`. */
+  readonly problem: () => string | undefined
   /** Commits progress and reservations without outcomes. */
   readonly commit: (partitions: ReadonlyArray<OwnedPartition>, membership: Membership) => Effect.Effect<Delivered>
 }>()("@origin-regions/consumer/Delivery") {}

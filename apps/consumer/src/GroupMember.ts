@@ -4,6 +4,7 @@ import { Clock, Context, Deferred, Duration, Effect, Layer } from "effect"
 import { Delivery } from "./Delivery.ts"
 import { Pipeline } from "./Pipeline.ts"
 import { waitForApi, waitForTopics } from "./StartUp.ts"
+import type { MemberStatus } from "./StatusReport.ts"
 
 /** How the consumer takes part in its group. */
 export interface GroupMemberOptions {
@@ -17,20 +18,12 @@ export interface GroupMemberOptions {
   readonly api: { readonly baseUrl: URL }
 }
 
-/** `ready` is whether it works on requests, `phase` says in words where it is; `lastContact` is when the group's coordinator last answered, in milliseconds since 1970. */
-export interface GroupMemberStatus {
-  readonly joined: boolean
-  readonly ready: boolean
-  readonly phase: string
-  readonly lastContact: number
-}
-
 /** How long a stop waits for what is in flight. With what comes after it, a process that nobody answers ends within ten seconds. */
 const STOP_TIMEOUT = Duration.seconds(6)
 
 /** The life of the consumer in its group: waits for what it needs, joins, feeds the pipeline, and settles what is in flight before it leaves. */
 export class GroupMember extends Context.Service<GroupMember, {
-  readonly status: () => GroupMemberStatus
+  readonly status: () => MemberStatus
   /** Fails when the consumer can't go on. Never succeeds. */
   readonly failure: Effect.Effect<never, KafkaError>
 }>()("@origin-regions/consumer/GroupMember") {
@@ -42,7 +35,7 @@ const make = Effect.fnUntraced(function*(options: GroupMemberOptions) {
   const pipeline = yield* Pipeline
   const { heads } = yield* Delivery
   const failed = yield* Deferred.make<never, KafkaError>()
-  const startedAt = yield* Clock.currentTimeMillis
+  const clock = yield* Clock.Clock
   let phase = "starting"
   let member: Subscription | undefined
 
@@ -86,7 +79,12 @@ const make = Effect.fnUntraced(function*(options: GroupMemberOptions) {
       const state = member?.state()
       const joined = state?.joined ?? false
       const ready = joined && pipeline.status().working
-      return { joined, ready, phase: ready ? "at work" : phase, lastContact: state?.lastContact ?? startedAt }
+      return {
+        joined,
+        ready,
+        phase: ready ? "at work" : phase,
+        lastContact: clock.currentTimeMillisUnsafe() - (state?.silence ?? 0)
+      }
     },
     failure: Effect.raceFirst(Deferred.await(failed), pipeline.failure)
   })

@@ -3,11 +3,14 @@ import { formatTimestamp } from "@origin-regions/domain/Timestamp"
 import { Clock, Duration, Effect, Layer, Schema } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
+import { Delivery } from "./Delivery.ts"
 import { GroupMember } from "./GroupMember.ts"
 import { renderMetrics } from "./Metrics.ts"
 import { Pipeline } from "./Pipeline.ts"
+import { explain, statusReport, type StatusReportInput } from "./StatusReport.ts"
 
 export interface HttpServerOptions {
+  readonly requestsTopic: string
   readonly host: string
   readonly port: number
   /** Without word from the group's coordinator for this long, only a restart helps. */
@@ -31,10 +34,17 @@ const health = (healthy: boolean, body: object) =>
   HttpServerResponse.json(body, { status: healthy ? 200 : 503 }).pipe(Effect.orDie)
 
 /** For whoever runs the consumer: `/health/live` (would a restart help?), `/health/ready` (is it at work?), `/status` and `/metrics` (Prometheus). */
-const routes = ({ sessionTimeout }: HttpServerOptions) =>
+const routes = ({ requestsTopic, sessionTimeout }: HttpServerOptions) =>
   HttpRouter.use(Effect.fnUntraced(function*(router) {
     const pipeline = yield* Pipeline
     const member = yield* GroupMember
+    const delivery = yield* Delivery
+    const input = (): StatusReportInput => ({
+      requestsTopic,
+      member: member.status(),
+      pipeline: pipeline.status(),
+      publishing: delivery.problem()
+    })
     yield* router.add(
       "GET",
       "/health/live",
@@ -51,17 +61,18 @@ const routes = ({ sessionTimeout }: HttpServerOptions) =>
       "GET",
       "/health/ready",
       Effect.suspend(() => {
-        const { phase, ready } = member.status()
-        return health(ready, {
-          status: phase,
-          partitions: pipeline.status().partitions.map(({ partition }) => partition)
+        const now = input()
+        return health(now.member.ready, {
+          status: now.member.phase,
+          partitions: now.pipeline.partitions.map(({ partition }) => partition),
+          explanation: explain(now)
         })
       })
     )
     yield* router.add(
       "GET",
       "/status",
-      Effect.suspend(() => health(true, { ...member.status(), ...pipeline.status() }))
+      Effect.suspend(() => health(true, statusReport(input())))
     )
     yield* router.add(
       "GET",

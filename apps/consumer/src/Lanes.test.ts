@@ -168,6 +168,7 @@ const agree = (choices: Choices): number => {
   const waiting = new Set<Task>()
   const taken: Array<Task> = []
   let takes = 0
+  const heldGroups = new Set<string>()
   /** Turns that each group which has something to take has been passed over. */
   const passedOver = new Map<string, number>()
 
@@ -178,8 +179,26 @@ const agree = (choices: Choices): number => {
     )
 
   for (let step = 0; step < 120; step++) {
-    const call = choices.below(10)
-    if (call < 4) {
+    const call = choices.below(12)
+    if (call === 10) {
+      const group = `group-${choices.below(groups)}`
+      if (heldGroups.delete(group)) lanes.letGoGroup(group)
+      else {
+        heldGroups.add(group)
+        lanes.holdGroup(group)
+      }
+    } else if (call === 11) {
+      const group = `group-${choices.below(groups)}`
+      const possible = heads().filter((task) => task.group === group)
+      const task = lanes.takeFrom(group)
+      if (task === undefined) assert.isEmpty(possible)
+      else {
+        assert.include(possible, task)
+        takes += 1
+        queued.splice(queued.indexOf(task), 1)
+        taken.push(task)
+      }
+    } else if (call < 4) {
       const group = `group-${choices.below(groups)}`
       const task: Task = {
         group,
@@ -190,7 +209,7 @@ const agree = (choices: Choices): number => {
       add(lanes, task)
       queued.push(task)
     } else if (call < 7) {
-      const possible = heads()
+      const possible = heads().filter(({ group }) => !heldGroups.has(group))
       const task = lanes.take()
       if (task === undefined) assert.isEmpty(possible)
       else {
@@ -231,10 +250,19 @@ const agree = (choices: Choices): number => {
       }
     }
     // A group with nothing to take is not being passed over.
-    const ready = new Set(heads().map(({ group }) => group))
+    const ready = new Set(heads().map(({ group }) => group).filter((group) => !heldGroups.has(group)))
     for (const group of passedOver.keys()) if (!ready.has(group)) passedOver.delete(group)
     assert.deepStrictEqual([lanes.size, lanes.waiting], [queued.length, waiting.size])
+    for (let group = 0; group < groups; group++) {
+      const isThere = [...queued, ...taken].some((task) => task.group === `group-${group}`)
+      assert.strictEqual(lanes.has(`group-${group}`), isThere)
+    }
+    const seen = [...lanes.queued()]
+    assert.sameMembers(seen.map(({ task }) => task), queued)
+    const keysWaiting = new Set([...waiting].map(({ key }) => key))
+    for (const { held, task } of seen) assert.strictEqual(held, keysWaiting.has(task.key))
   }
+  for (const group of heldGroups) lanes.letGoGroup(group)
 
   for (const task of waiting) lanes.resume(task.key, task)
   for (const task of taken) lanes.release(task.key)

@@ -2,12 +2,17 @@
  * One lane for each key that has work: its tasks in order, at most one of them taken at a time. Lanes with a task to take are served in turns,
  * first among the groups that they belong to, then within the group, so that one zone with a long queue does not hold up the others.
  *
+ * A group can be held as a whole (`holdGroup`): it has no turns then, and only `takeFrom` takes from it.
+ *
  * Plain and synchronous. A task is `take`n, and then either given back to the front of its lane to wait (`putBack`) or finished (`release`), which
  * lets the lane's next one go.
  */
 export class Lanes<Task> {
   readonly #lanes = new Map<string, Lane<Task>>()
   readonly #readyByGroup = new Map<string, Array<Lane<Task>>>()
+  /** The same of groups that are held. */
+  readonly #heldByGroup = new Map<string, Array<Lane<Task>>>()
+  readonly #lanesOfGroup = new Map<string, number>()
   #size = 0
   #waiting = 0
 
@@ -21,11 +26,25 @@ export class Lanes<Task> {
     return this.#waiting
   }
 
+  /** Whether anything of the group is here, or taken. */
+  has(group: string): boolean {
+    return this.#lanesOfGroup.has(group)
+  }
+
+  /** Every queued task, with the first of its lane, and whether that one holds it. */
+  *queued(): Generator<{ readonly task: Task; readonly head: Task; readonly held: boolean }> {
+    for (const { held, tasks } of this.#lanes.values()) {
+      const [head] = tasks
+      if (head !== undefined) { for (const task of tasks) yield { task, head, held } }
+    }
+  }
+
   add(group: string, key: string, task: Task): void {
     let lane = this.#lanes.get(key)
     if (lane === undefined) {
       lane = { key, group, tasks: [], taken: false, held: false }
       this.#lanes.set(key, lane)
+      this.#lanesOfGroup.set(group, (this.#lanesOfGroup.get(group) ?? 0) + 1)
     }
     lane.tasks.push(task)
     this.#size += 1
@@ -35,18 +54,35 @@ export class Lanes<Task> {
   /** The next task to work on, or `undefined` where every lane is empty, taken or held. */
   take(): Task | undefined {
     for (const [group, ready] of this.#readyByGroup) {
-      const lane = ready.shift()
       // To the end of the turns, or out of them.
       this.#readyByGroup.delete(group)
+      const task = this.#takeFirst(ready)
       if (ready.length > 0) this.#readyByGroup.set(group, ready)
-      if (lane === undefined) continue
-      const task = lane.tasks.shift()
-      if (task === undefined) continue
-      lane.taken = true
-      this.#size -= 1
-      return task
+      if (task !== undefined) return task
     }
     return undefined
+  }
+
+  /** The next task of a group, whether that is held or not. */
+  takeFrom(group: string): Task | undefined {
+    const of = this.#heldByGroup.has(group) ? this.#heldByGroup : this.#readyByGroup
+    const ready = of.get(group)
+    if (ready === undefined) return undefined
+    const task = this.#takeFirst(ready)
+    if (ready.length === 0 && of === this.#readyByGroup) of.delete(group)
+    return task
+  }
+
+  holdGroup(group: string): void {
+    if (this.#heldByGroup.has(group)) return
+    this.#heldByGroup.set(group, this.#readyByGroup.get(group) ?? [])
+    this.#readyByGroup.delete(group)
+  }
+
+  letGoGroup(group: string): void {
+    const ready = this.#heldByGroup.get(group)
+    this.#heldByGroup.delete(group)
+    if (ready !== undefined && ready.length > 0) this.#readyByGroup.set(group, ready)
   }
 
   /** Gives a taken task back to the front of its lane, which is then held until `resume`. */
@@ -89,11 +125,21 @@ export class Lanes<Task> {
       this.#forgetIfIdle(lane)
     }
     for (const [group, ready] of this.#readyByGroup) {
-      const left = ready.filter((lane) => lane.tasks.length > 0)
+      const left = ready.filter(hasTasks)
       if (left.length === 0) this.#readyByGroup.delete(group)
       else this.#readyByGroup.set(group, left)
     }
+    for (const [group, ready] of this.#heldByGroup) this.#heldByGroup.set(group, ready.filter(hasTasks))
     return dropped
+  }
+
+  #takeFirst(ready: Array<Lane<Task>>): Task | undefined {
+    const lane = ready.shift()
+    const task = lane?.tasks.shift()
+    if (lane === undefined || task === undefined) return undefined
+    lane.taken = true
+    this.#size -= 1
+    return task
   }
 
   #letGo(lane: Lane<Task>): void {
@@ -108,15 +154,20 @@ export class Lanes<Task> {
       this.#forgetIfIdle(lane)
       return
     }
-    const ready = this.#readyByGroup.get(lane.group)
+    const ready = this.#heldByGroup.get(lane.group) ?? this.#readyByGroup.get(lane.group)
     if (ready === undefined) this.#readyByGroup.set(lane.group, [lane])
     else ready.push(lane)
   }
 
   #forgetIfIdle(lane: Lane<Task>): void {
-    if (!lane.taken && lane.tasks.length === 0) this.#lanes.delete(lane.key)
+    if (lane.taken || lane.tasks.length > 0 || !this.#lanes.delete(lane.key)) return
+    const left = (this.#lanesOfGroup.get(lane.group) ?? 1) - 1
+    if (left === 0) this.#lanesOfGroup.delete(lane.group)
+    else this.#lanesOfGroup.set(lane.group, left)
   }
 }
+
+const hasTasks = <Task>({ tasks }: Lane<Task>): boolean => tasks.length > 0
 
 interface Lane<Task> {
   readonly key: string

@@ -1,7 +1,7 @@
 import type { Settlement } from "@origin-regions/domain/MappingOutcome"
 import { Effect, Metric } from "effect"
 import { PrometheusMetrics } from "effect/observability"
-import type { PipelineStatus } from "./Pipeline.ts"
+import type { PipelineStatus } from "./PipelineStatus.ts"
 
 const outcomes = Metric.counter("outcomes_total", {
   incremental: true,

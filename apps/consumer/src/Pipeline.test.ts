@@ -1,5 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ApiError, Unavailable } from "@origin-regions/api-client/ApiError"
+import {
+  ApiError,
+  type ApiErrorReason,
+  BadCredential,
+  RateLimited,
+  Unavailable,
+  Unreachable
+} from "@origin-regions/api-client/ApiError"
 import { readOutcome } from "@origin-regions/domain/MappingOutcome"
 import { Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Logger, Option, Queue } from "effect"
 import { TestClock } from "effect/testing"
@@ -42,7 +49,17 @@ const waiting = (delay: Duration.Input, message = "the API is down"): AttemptRes
   error: new ApiError({ reason: new Unavailable({ status: 503, message }) })
 })
 
-const settle = (call: Call) => call.finish(Exit.succeed(created))
+const failing = (reason: ApiErrorReason, delay: Duration.Input = "200 millis"): AttemptResult => ({
+  _tag: "Waiting",
+  delay: Duration.fromInputUnsafe(delay),
+  error: new ApiError({ reason })
+})
+
+/** By a call that worked. */
+const settle = (call: Call) => {
+  call.task.attempts += 1
+  call.finish(Exit.succeed(created))
+}
 
 /** Lets everything run that can: nothing here waits for anything but other fibers. */
 const quiet = Effect.forEach(Array.from({ length: 50 }), () => Effect.yieldNow, { discard: true })
@@ -502,7 +519,9 @@ describe("A rebalance", () => {
         head: 2,
         position: 4,
         undone: 2,
-        paused: false
+        paused: false,
+        waiting: 0,
+        wait: undefined
       })
     }))
 
@@ -734,15 +753,235 @@ describe("Many requests", () => {
           })
       })
       assign(0)
-      pipeline.handler.received(batchFrom(0, 0, 300))
+      // Of zones of their own, whose circuits open one by one.
+      pipeline.handler.received(
+        batchOf(
+          0,
+          Array.from(
+            { length: 300 },
+            (_, at) => sourceRecord(0, at, createRequest(`${at}`, `10.0.${at >> 8}.${at & 255}`, {}, `zone-${at}`))
+          )
+        )
+      )
       yield* quiet
       assert.strictEqual(pipeline.status().waiting, 300)
       for (let step = 0; step < 52; step++) yield* TestClock.adjust("200 millis")
-      assert.isAbove(attempts, 15_000)
-      assert.lengthOf(lines, 3)
-      assert.strictEqual(lines[0], "Warn zone/10.0.0.0 waits 200ms: connect ECONNREFUSED 127.0.0.1:1")
-      assert.match(lines[1] ?? "", /^Warn 300 requests wait; zone\/10\.0\.\d+\.\d+ waits 200ms: connect ECONNREFUSED/)
+      assert.isAbove(attempts, 300)
+      const waits = lines.filter((line) => line.includes(" waits 200ms"))
+      assert.lengthOf(waits, 2)
+      assert.isAtMost(lines.length, 6)
+      assert.strictEqual(waits[0], "Warn zone-0/10.0.0.0 waits 200ms: connect ECONNREFUSED 127.0.0.1:1")
+      assert.match(
+        waits[1] ?? "",
+        /^Warn (?:[\d,]+ requests wait; )?zone-\d+\/10\.0\.\d+\.\d+ waits 200ms: connect ECONNREFUSED/
+      )
     }))
+})
+
+const requestIn = (zoneId: string, offset: number) =>
+  sourceRecord(0, offset, createRequest(`${offset}`, `10.0.0.${offset}`, {}, zoneId))
+
+const zoneOf = ({ task }: Call) => task.request.zoneId
+
+describe("A zone that fails", () => {
+  const busy = new Unavailable({ status: 503, message: "busy" })
+  /** Zone a has 8 requests and zone b has 2; all are under way. */
+  const start = Effect.fnUntraced(function*(concurrency = 64) {
+    const pipe = yield* makePipeline({ concurrency })
+    pipe.assign(0)
+    pipe.pipeline.handler.received(
+      batchOf(0, Array.from({ length: 10 }, (_, offset) => requestIn(offset < 8 ? "a" : "b", offset)))
+    )
+    return pipe
+  })
+
+  it.effect("is left alone after five failures in a row, and tried by one request after another, ever more seldom", () =>
+    Effect.gen(function*() {
+      const { lines, pending, pipeline } = yield* start()
+      const calls = yield* pending
+      for (const call of calls.filter((each) => zoneOf(each) === "a")) {
+        // The last three were sent before the circuit opened: they change nothing more.
+        call.finish(Exit.succeed(failing(busy)))
+      }
+      yield* quiet
+      const { partitions, waiting, zones } = pipeline.status()
+      assert.deepInclude(zones.get("a"), { since: 0, until: 1_000, failures: 5, reason: "busy", waiting: 8 })
+      assert.deepInclude(partitions[0], { waiting: 8 })
+      assert.deepInclude(partitions[0]?.wait, { since: 0, until: 1_000 })
+      assert.strictEqual(waiting, 8)
+      for (const pause of [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]) {
+        yield* TestClock.adjust(Duration.millis(pause - 1))
+        assert.deepStrictEqual(yield* pending, [])
+        yield* TestClock.adjust("1 milli")
+        const [probe, ...others] = yield* pending
+        assert.isEmpty(others)
+        probe?.finish(Exit.succeed(failing(busy)))
+        yield* quiet
+      }
+      assert.strictEqual(pipeline.status().zones.get("a")?.failures, 12)
+      assert.lengthOf(lines.filter((line) => line.includes("All requests of zone a wait")), 1)
+    }))
+
+  it.effect("goes on as a whole when one request gets through", () =>
+    Effect.gen(function*() {
+      const { kafka, pending, pipeline } = yield* start()
+      for (const call of yield* pending) {
+        if (zoneOf(call) === "b") settle(call)
+        else call.finish(Exit.succeed(failing(busy)))
+      }
+      yield* TestClock.adjust("1 second")
+      const [probe, ...others] = yield* pending
+      assert.isEmpty(others)
+      if (probe !== undefined) settle(probe)
+      const rest = yield* pending
+      assert.lengthOf(rest, 7)
+      rest.forEach(settle)
+      yield* published(kafka, 10)
+      assert.deepInclude(pipeline.status(), { waiting: 0, queued: 0 })
+      assert.strictEqual(pipeline.status().zones.size, 0)
+    }))
+
+  it.effect("leaves the calls to the others, however slowly it fails", () =>
+    Effect.gen(function*() {
+      const { pending } = yield* start(5)
+      const first = yield* pending
+      assert.sameMembers<string | null>(first.map(zoneOf), ["a", "b", "a", "b", "a"])
+      for (const call of first) {
+        if (zoneOf(call) === "b") settle(call)
+        else call.finish(Exit.succeed(failing(busy)))
+      }
+      const second = yield* pending
+      assert.deepStrictEqual<ReadonlyArray<string | null>>(second.map(zoneOf), ["a", "a", "a", "a", "a"])
+      for (const call of second) call.finish(Exit.succeed(failing(busy)))
+      assert.deepStrictEqual(yield* pending, [])
+    }))
+
+  it.effect("is not judged by one address that fails among others that work", () =>
+    Effect.gen(function*() {
+      const { pending, pipeline } = yield* start()
+      const [bad, ...good] = (yield* pending).filter((call) => zoneOf(call) === "a")
+      let again = bad
+      for (const call of good) {
+        again?.finish(Exit.succeed(failing(busy)))
+        yield* quiet
+        settle(call)
+        yield* TestClock.adjust("200 millis")
+        again = (yield* pending).at(-1)
+      }
+      assert.strictEqual(pipeline.status().zones.size, 0)
+    }))
+
+  it.effect("is forgotten when its partition is lost, and does not hold up who comes back", () =>
+    Effect.gen(function*() {
+      const { assign, kafka, pending, pipeline } = yield* start()
+      for (const call of yield* pending) call.finish(Exit.succeed(failing(busy)))
+      assign()
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(pipeline.status().zones.size, 0)
+      kafka.heads.clear()
+      assign(0)
+      pipeline.handler.received(batchOf(0, [requestIn("a", 0), requestIn("a", 1)]))
+      assert.lengthOf(yield* pending, 2)
+    }))
+})
+
+describe("Requests that can't be sent", () => {
+  it.effect.each<{ readonly name: string; readonly blocked: (offset: number) => string }>([
+    { name: "of one address", blocked: (offset) => createRequest(`${offset}`, "10.1.1.1") },
+    {
+      name: "of a zone that fails",
+      blocked: (offset) => createRequest(`${offset}`, `10.1.${offset >> 8}.${offset & 255}`, {}, "bad")
+    }
+  ])("$name leave the way to others, however many they are", ({ blocked }) =>
+    Effect.gen(function*() {
+      const { assign, kafka, pending, pipeline } = yield* makePipeline()
+      assign(0)
+      pipeline.handler.received(
+        batchOf(
+          0,
+          Array.from({ length: 1_010 }, (_, at) => at < 1_000 ? sourceRecord(0, at, blocked(at)) : requestAt(0, at))
+        )
+      )
+      let calls = yield* pending
+      while (outcomes(kafka).length < 10) {
+        for (const call of calls) {
+          if (call.task.record.offset >= 1_000) settle(call)
+          else if (call.task.request.zoneId === "bad") {
+            call.finish(Exit.succeed(failing(new Unavailable({ status: 503, message: "busy" }), "1 hour")))
+          }
+        }
+        calls = yield* pending
+      }
+      assert.sameMembers(outcomes(kafka), Array.from({ length: 10 }, (_, at) => `0@${1_000 + at}`))
+    }))
+})
+
+describe("An API that fails all zones", () => {
+  const start = Effect.fnUntraced(function*() {
+    const pipe = yield* makePipeline()
+    pipe.assign(0)
+    pipe.pipeline.handler.received(
+      batchOf(
+        0,
+        Array.from(
+          { length: 10 },
+          (_, at) => sourceRecord(0, at, createRequest(`${at}`, `10.0.0.${at}`, {}, `zone-${at}`))
+        )
+      )
+    )
+    return pipe
+  })
+
+  it.effect.each<{ readonly name: string; readonly reason: ApiErrorReason; readonly pauses: ReadonlyArray<number> }>([
+    {
+      name: "a wrong credential",
+      reason: new BadCredential({ code: 10000, message: "Authentication error" }),
+      pauses: [10_000, 10_000, 10_000]
+    },
+    {
+      name: "a quota that is used up",
+      reason: new RateLimited({ message: "slow down", retryAfter: Duration.seconds(10) }),
+      pauses: [10_000, 10_000, 10_000]
+    },
+    {
+      name: "nobody who listens",
+      reason: new Unreachable({ cause: "ECONNREFUSED", sent: false }),
+      pauses: [1_000, 2_000, 4_000, 8_000]
+    }
+  ])(
+    "by $name is tried by one request now and then, and all go on when it works",
+    ({ pauses, reason }) =>
+      Effect.gen(function*() {
+        const { kafka, pending, pipeline } = yield* start()
+        for (const call of yield* pending) call.finish(Exit.succeed(failing(reason, "10 seconds")))
+        yield* quiet
+        assert.strictEqual(pipeline.status().apiPause?.until, pauses[0])
+        assert.strictEqual(pipeline.status().zones.size, 0)
+        // Each waits by itself, too, from its own failure on.
+        for (const pause of pauses) {
+          yield* TestClock.adjust(Duration.millis(pause))
+          const probes = yield* pending
+          assert.isAtMost(probes.length, 1)
+          probes[0]?.finish(Exit.succeed(failing(reason, "10 seconds")))
+          yield* quiet
+        }
+        // What needs no call is not held up.
+        pipeline.handler.received(batchOf(0, [sourceRecord(0, 10, "no request")]))
+        const local = yield* pending
+        assert.deepStrictEqual(local.map(({ at }) => at), ["0@10"])
+        local.forEach(settle)
+
+        yield* TestClock.adjust("1 minute")
+        const [probe, ...others] = yield* pending
+        assert.isEmpty(others)
+        if (probe !== undefined) settle(probe)
+        const rest = yield* pending
+        assert.lengthOf(rest, 9)
+        rest.forEach(settle)
+        yield* published(kafka, 11)
+        assert.isUndefined(pipeline.status().apiPause)
+      })
+  )
 })
 
 describe("A fault", () => {
@@ -1023,16 +1262,17 @@ describe("Exactly once", () => {
       assign(0)
       pipeline.handler.received(batchFrom(0, 0, 4))
       const first = yield* calls
-      kafka.lastContact = () => 0
-      yield* TestClock.adjust("44 seconds")
+      let silence = 0
+      kafka.silence = () => silence
+      silence = 44_999
       settle(first)
       const second = yield* calls
-      yield* TestClock.adjust("1 second")
+      silence = 45_000
       // As after a stop of the process: somebody else may have done all that it still has.
       settle(second)
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(yield* pending, [])
-      kafka.lastContact = () => 105_000
+      silence = 0
       yield* TestClock.adjust("1 second")
       assert.strictEqual((yield* calls).at, "0@2")
     }))

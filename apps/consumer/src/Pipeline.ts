@@ -3,10 +3,12 @@ import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
 import type { Assignment, ConsumerHandler, RecordBatch, Subscription } from "@origin-regions/kafka/KafkaConsumer"
 import { Cause, Clock, Context, Deferred, Duration, Effect, Exit, FiberSet, Latch, Layer, Schedule } from "effect"
 import { Attempt, type AttemptResult } from "./Attempt.ts"
+import { type Admitted, type CircuitChange, Circuits } from "./Circuits.ts"
 import { Delivery, type Membership, type SettledTask } from "./Delivery.ts"
 import { Lanes } from "./Lanes.ts"
+import { type PipelineStatus, pipelineStatus } from "./PipelineStatus.ts"
 import { PartitionProgress, type Undone } from "./Progress.ts"
-import { laneOf, type OwnedPartition, sizeOf, type Task } from "./Task.ts"
+import { groupOf, laneOf, type OwnedPartition, sizeOf, type Task } from "./Task.ts"
 
 export interface PipelineOptions {
   readonly requestsTopic: string
@@ -14,27 +16,6 @@ export interface PipelineOptions {
   readonly concurrency: number
   /** After that long without a word from the group's coordinator the partitions may be somebody else's. */
   readonly sessionTimeout: Duration.Duration
-}
-
-/** What the pipeline is doing right now. */
-export interface PipelineStatus {
-  /** Whether it starts what comes in: not before partitions are assigned, in a rebalance, or in a stop. */
-  readonly working: boolean
-  readonly inFlight: number
-  readonly queued: number
-  readonly waiting: number
-  readonly unpublished: number
-  readonly partitions: ReadonlyArray<PartitionStatus>
-}
-
-export interface PartitionStatus {
-  readonly partition: number
-  /** The first offset without an outcome. */
-  readonly head: number
-  /** The next offset to be read. */
-  readonly position: number
-  readonly undone: number
-  readonly paused: boolean
 }
 
 /** Records of a partition that are kept until they are settled: beyond either limit its reading pauses, below half of it it goes on. */
@@ -61,6 +42,7 @@ const keep = (owner: OwnedPartition, record: SourceRecord, undone: Undone) => {
     attempts: 0,
     failures: 0,
     firstTriedAt: undefined,
+    wait: undefined,
     inDoubt: false
   }
   owner.progress.queue(undone, laneOf(task))
@@ -103,6 +85,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const sessionMillis = Duration.toMillis(options.sessionTimeout)
   const owned = new Map<number, OwnedPartition>()
   const lanes = new Lanes<Task>()
+  const circuits = new Circuits(lanes)
   const outbox: Array<SettledTask> = []
   const wake = yield* Latch.make(false)
   const idleListeners = new Set<() => void>()
@@ -114,6 +97,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   let delivering = 0
   let isCommitting = false
   let nextWaitingLineAt = 0
+  let nextZoneLineAt = 0
 
   /** Nothing in here can fail: a defect ends the process, an interruption is the process ending. */
   const ended = (exit: Exit.Exit<unknown>) => {
@@ -224,7 +208,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     const { progress, unreserved } = owner
     const first = unreserved.findIndex(({ record }) => !progress.isReserved(record.offset))
     for (const task of unreserved.splice(0, first === -1 ? unreserved.length : first)) {
-      lanes.add(task.request.zoneId ?? "", laneOf(task), task)
+      lanes.add(groupOf(task), laneOf(task), task)
     }
     if (wantsCommit(owner)) wake.openUnsafe()
   }
@@ -254,33 +238,37 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   }
 
   /** A process that was stopped for a while does not know yet what it has lost: nothing is sent before it has heard of the group again. */
-  const isInTouch = (): boolean => {
-    if (membership === undefined) return false
-    return clock.currentTimeMillisUnsafe() - membership.subscription.state().lastContact < sessionMillis
-  }
+  const isInTouch = (): boolean => membership !== undefined && membership.subscription.state().silence < sessionMillis
 
   const pump = () => {
     // What is decided without a call is settled before `fork` returns, and comes back here: the loop goes on, not down.
     if (pumping) return
     pumping = true
     while (dispatching && inFlight < options.concurrency && isInTouch()) {
-      const task = lanes.take()
-      if (task === undefined) break
+      const admitted = circuits.take(clock.currentTimeMillisUnsafe())
+      if (admitted === undefined) break
+      const { task } = admitted
       inFlight += 1
       if (task.request.verdict._tag === "Apply") task.owner.progress.send(task.undone)
-      fork(attempt.make(task)).addObserver((exit) => attempted(task, exit))
+      fork(attempt.make(task)).addObserver((exit) => attempted(admitted, exit))
     }
     pumping = false
-    if (dispatching && inFlight < options.concurrency) {
-      for (const owner of owned.values()) if (wantsCommit(owner)) wake.openUnsafe()
+    if (!dispatching || inFlight >= options.concurrency) return
+    for (const owner of owned.values()) {
+      if (owner.unreserved.length > 0) owner.progress.reserveMore()
+      if (wantsCommit(owner)) wake.openUnsafe()
     }
   }
 
-  const attempted = (task: Task, exit: Exit.Exit<AttemptResult>) => {
+  const attempted = (admitted: Admitted, exit: Exit.Exit<AttemptResult>) => {
+    const { task } = admitted
     inFlight -= 1
     if (Exit.isFailure(exit)) return ended(exit)
+    const change = circuits.attempted(admitted, exit.value, clock.currentTimeMillisUnsafe())
+    if (change !== undefined) tellOf(change)
     if (task.owner.lost) lanes.release(laneOf(task))
     else if (exit.value._tag === "Settled") {
+      task.wait = undefined
       outbox.push({ task, settlement: exit.value.settlement, settledAt: clock.currentTimeMillisUnsafe() })
       wake.openUnsafe()
     } else waitFor(task, exit.value)
@@ -289,13 +277,42 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     notifyIdle()
   }
 
+  const tellOf = ({ pause, zoneId }: CircuitChange) => {
+    const what = zoneId === undefined ? "All requests" : `All requests of zone ${zoneId}`
+    if (pause !== undefined) {
+      const wait = Duration.millis(pause.until - clock.currentTimeMillisUnsafe())
+      fork(Effect.andThen(Effect.sleep(wait), Effect.sync(pump))).addObserver(ended)
+    }
+    if (pause !== undefined && !pause.isFirst) return
+    if (zoneId !== undefined && !isTimeForZoneLine()) return
+    void fork(
+      pause === undefined
+        ? Effect.logInfo(`${what} go on: the API answers as it should`)
+        : Effect.logWarning(`${what} wait, as ${pause.failures} in a row have failed: ${pause.reason}`)
+    )
+  }
+
+  /** Thousands of zones can fail together: /status has them all. */
+  const isTimeForZoneLine = (): boolean => {
+    const now = clock.currentTimeMillisUnsafe()
+    if (now < nextZoneLineAt) return false
+    nextZoneLineAt = now + WAITING_LINE_SPACING
+    return true
+  }
+
   const waitFor = (task: Task, { delay, error }: Extract<AttemptResult, { _tag: "Waiting" }>) => {
     const lane = laneOf(task)
     lanes.putBack(lane, task)
     const now = clock.currentTimeMillisUnsafe()
+    const millis = Math.ceil(Duration.toMillis(delay))
+    task.wait = {
+      since: task.wait?.since ?? now,
+      until: now + millis,
+      failures: task.failures,
+      reason: error.message
+    }
     if (now >= nextWaitingLineAt) {
       nextWaitingLineAt = now + WAITING_LINE_SPACING
-      const millis = Math.ceil(Duration.toMillis(delay))
       const line = `${lane} waits ${Duration.format(Duration.millis(millis))}: ${error.message}`
       void fork(Effect.logWarning(lanes.waiting === 1 ? line : `${lanes.waiting} requests wait; ${line}`))
     }
@@ -362,6 +379,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
    */
   const refresh = Effect.sync(() => {
     if (!dispatching) return
+    circuits.prune()
     for (const owner of owned.values()) if (owner.progress.hasMoved) owner.isDue = true
     wake.openUnsafe()
     pump()
@@ -400,23 +418,15 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
       }),
       drain
     ),
-    status: () => ({
-      working: dispatching,
-      inFlight,
-      waiting: lanes.waiting,
-      queued: [...owned.values()].reduce(
-        (queued, { unreserved }) => queued + unreserved.length,
-        lanes.size - lanes.waiting
-      ),
-      unpublished: outbox.length + delivering,
-      partitions: [...owned.values()].map(({ partition, paused, progress }) => ({
-        partition,
-        head: progress.head,
-        position: progress.position,
-        undone: progress.undone,
-        paused
-      }))
-    }),
+    status: () =>
+      pipelineStatus({
+        working: dispatching,
+        inFlight,
+        unpublished: outbox.length + delivering,
+        lanes,
+        circuits,
+        owned: [...owned.values()]
+      }),
     failure: Deferred.await(failed)
   })
 })

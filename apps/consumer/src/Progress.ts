@@ -18,7 +18,10 @@ export interface Snapshot extends CommittedOffset {
 /** With no more undone offsets than this, their runs fit into the metadata however far apart they are: at most nine bytes each. */
 const ALWAYS_FITTING = 100
 
-/** How many requests are reserved that have not been sent yet, so that none waits for a commit of its own while others are under way. */
+/**
+ * How many requests are reserved that have not been sent yet, so that none waits for a commit of its own while others are under way; or how many more, where
+ * those that are can't be sent.
+ */
 const RESERVED_AHEAD = 128
 
 /**
@@ -43,6 +46,7 @@ export class PartitionProgress {
   #through: number
   #since = 0
   #ahead = 0
+  #allowance = RESERVED_AHEAD
   #isMarked = false
   #isHeld = false
 
@@ -179,7 +183,12 @@ export class PartitionProgress {
 
   /** Whether more requests should be reserved: few are left that are and have not been sent. */
   get wantsReservation(): boolean {
-    return !this.#isHeld && this.isCaughtUp && this.#ahead < RESERVED_AHEAD / 2
+    return !this.#isHeld && this.isCaughtUp && this.#ahead < this.#allowance - RESERVED_AHEAD / 2
+  }
+
+  /** None of the requests that are reserved can be sent, as their zone fails or their address is busy: others need not wait for that. */
+  reserveMore(): void {
+    this.#allowance = this.#ahead + RESERVED_AHEAD
   }
 
   /** Whether the last commit is out of date: more is done, or requests are reserved since a time that has passed. */
@@ -196,7 +205,7 @@ export class PartitionProgress {
     const attempted = new Map<number, number>()
     const done: Array<DoneRun> = []
     for (const { attemptedSince, offset } of this.#undone.values()) {
-      if (attemptedSince === undefined && ahead++ === RESERVED_AHEAD) reservable = offset
+      if (attemptedSince === undefined && ahead++ === this.#allowance) reservable = offset
       if (settling.has(offset)) continue
       if (head === undefined) head = at = offset
       addRun(done, at, offset)
@@ -227,5 +236,6 @@ export class PartitionProgress {
     for (const undone of this.#undone.values()) {
       if (undone.attemptedSince === undefined && undone.offset < this.#through) this.#ahead += 1
     }
+    if (this.#ahead < RESERVED_AHEAD) this.#allowance = RESERVED_AHEAD
   }
 }

@@ -1,6 +1,7 @@
 import { mappingKey } from "@origin-regions/domain/MappingKey"
 import type { ReadRequest } from "@origin-regions/domain/RequestReader"
 import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
+import type { Pause } from "./Circuit.ts"
 import type { PartitionProgress, Undone } from "./Progress.ts"
 
 /** A partition that this process owns. `lost` from the moment it does not any more: nothing of it may be published or committed then. */
@@ -29,6 +30,8 @@ export interface Task {
   failures: number
   /** When it was first tried, in milliseconds since 1970. */
   firstTriedAt: number | undefined
+  /** Why its lane waits for another attempt at it, while it does. */
+  wait: Pause | undefined
   /** Whether an earlier attempt, here or by an owner before us, may have been applied without our knowing. */
   inDoubt: boolean
 }
@@ -36,6 +39,13 @@ export interface Task {
 /** The lane that a request waits in: its address, or a lane of its own where that could not be read. */
 export const laneOf = ({ record, request: { originIp, zoneId } }: Task): string =>
   zoneId !== null && originIp !== null ? mappingKey(zoneId, originIp) : `${record.partition}@${record.offset}`
+
+/** The group of requests without an address: no call is made for them, and nothing holds them up. */
+export const LOCAL = ""
+
+/** The group of lanes that a request's lane belongs to: its zone. */
+export const groupOf = ({ request: { originIp, zoneId } }: Task): string =>
+  zoneId !== null && originIp !== null ? zoneId : LOCAL
 
 export const sizeOf = ({ headers, key, value }: SourceRecord): number =>
   headers.reduce((size, header) => size + (header.value?.length ?? 0), 0) + (key?.length ?? 0) + (value?.length ?? 0)

@@ -59,11 +59,12 @@ const application = (settings: Settings) => {
   const delivering = Layer.unwrap(
     Effect.map(Effect.flatMap(SecureRandom.SecureRandom, ({ uuidV4 }) => uuidV4()), (id) => delivery(settings, id))
   ).pipe(Layer.provide(SecureRandom.layerWebCrypto))
-  return HttpServer.layer({ host: settings.httpHost, port: settings.httpPort, sessionTimeout: settings.sessionTimeout })
+  return HttpServer.layer({ ...settings, host: settings.httpHost, port: settings.httpPort })
     .pipe(
       Layer.provideMerge(GroupMember.layer(settings)),
       Layer.provide(Pipeline.layer(settings)),
-      Layer.provide([Attempt.layer(settings), delivering]),
+      Layer.provide(Attempt.layer(settings)),
+      Layer.provide(delivering),
       Layer.provide([kafka, api])
     )
 }

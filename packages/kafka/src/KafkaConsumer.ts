@@ -74,11 +74,11 @@ export interface OffsetCommit {
   readonly metadata: string
 }
 
-/** How a member is doing. `lastContact` is when the group's coordinator last answered, in milliseconds since 1970. */
+/** How a member is doing. `silence` is for how long the group's coordinator has not answered, in milliseconds: setting the machine's time doesn't change it. */
 export interface MemberState {
   readonly joined: boolean
   readonly partitions: ReadonlyArray<number>
-  readonly lastContact: number
+  readonly silence: number
 }
 
 /** A member of a consumer group, while its scope is open. */
@@ -168,7 +168,7 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
 ) {
   const { groupId, topic } = options
   const clock = yield* Clock.Clock
-  const now = () => clock.currentTimeMillisUnsafe()
+  const now = () => Number(clock.currentTimeNanosUnsafe()) / 1_000_000
   const client = yield* makeClient(settings, "origin-regions-consumer")
   const fibers = yield* FiberSet.make<void>()
   const fork = yield* FiberSet.runtime(fibers)()
@@ -417,7 +417,7 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
       rejoins += 1
       if (group !== undefined) group.owesJoin = true
     },
-    state: () => ({ joined: phase === "joined", partitions, lastContact }),
+    state: () => ({ joined: phase === "joined", partitions, silence: now() - lastContact }),
     failure: Deferred.await(failed)
   }
   return subscription

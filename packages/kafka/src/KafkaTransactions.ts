@@ -30,6 +30,12 @@ export interface TransactionOptions {
   readonly ownerOf: (metadata: string) => string | undefined
 }
 
+/** A transaction of some member that holds up who wants to know where the group stands. */
+export interface PendingTransaction {
+  readonly partitions: ReadonlyArray<number>
+  readonly seconds: number
+}
+
 /**
  * Transactions of one producer for a whole process, fenced by the consumer group's generation (KIP-447): a member that has been replaced is refused,
  * whatever it still has to say.
@@ -48,6 +54,8 @@ export class KafkaTransactions extends Context.Service<KafkaTransactions, {
     partitions: ReadonlyArray<number>,
     takeOver: boolean
   ) => Effect.Effect<ReadonlyMap<number, CommittedOffset>, KafkaError>
+  /** What `stableOffsets` waits for just now. */
+  readonly pending: () => PendingTransaction | undefined
 }>()("@origin-regions/kafka/KafkaTransactions") {
   static readonly layer = (
     settings: KafkaSettings,
@@ -85,6 +93,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
   const readOffsets = yield* makeOffsetReader(client)
   const current = yield* Ref.make(Option.none<Producer>())
   const oneAtATime = yield* Semaphore.make(1)
+  let waitsFor: PendingTransaction | undefined
 
   /** A producer that holds the id from now on: whoever had it is fenced, and what it left open is ended. */
   const open = (id: string) =>
@@ -158,43 +167,49 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
       )
     })
 
-  const stableOffsets = Effect.fn("KafkaTransactions.stableOffsets")(function*(
-    partitions: ReadonlyArray<number>,
-    takeOver: boolean
-  ) {
-    const fenced = new Set<string>([transactionalId])
-    for (let poll = 0;; poll++) {
-      const offsets = yield* readOffsets(groupId, topic, partitions, true)
-      const failed = offsets.find(({ errorCode }) => errorCode !== 0 && errorCode !== UNSTABLE_OFFSET_COMMIT)
-      if (failed !== undefined) {
-        const detail = `Kafka's error ${failed.errorCode} for partition ${failed.partition}`
-        return yield* new KafkaError({
-          operation: "look up committed offsets",
-          reason: new Refused({ type: String(failed.errorCode), detail })
-        })
-      }
-      const pending = offsets.filter(({ errorCode }) => errorCode === UNSTABLE_OFFSET_COMMIT).map(({ partition }) =>
-        partition
-      )
-      if (pending.length === 0) {
-        const committed = offsets.filter(({ offset }) => offset >= 0)
-        return yield* headsOf(
-          offsets.map(({ partition }) => partition),
-          new Map(committed.map(({ metadata, offset, partition }) => [partition, { offset, metadata }])),
-          admin.beginningOffsets(topic)
+  const stableOffsets = Effect.fn("KafkaTransactions.stableOffsets")(
+    function*(
+      partitions: ReadonlyArray<number>,
+      takeOver: boolean
+    ) {
+      const fenced = new Set<string>([transactionalId])
+      for (let poll = 0;; poll++) {
+        const offsets = yield* readOffsets(groupId, topic, partitions, true)
+        const failed = offsets.find(({ errorCode }) => errorCode !== 0 && errorCode !== UNSTABLE_OFFSET_COMMIT)
+        if (failed !== undefined) {
+          const detail = `Kafka's error ${failed.errorCode} for partition ${failed.partition}`
+          return yield* new KafkaError({
+            operation: "look up committed offsets",
+            reason: new Refused({ type: String(failed.errorCode), detail })
+          })
+        }
+        const pending = offsets.filter(({ errorCode }) => errorCode === UNSTABLE_OFFSET_COMMIT).map(({ partition }) =>
+          partition
         )
+        if (pending.length === 0) {
+          const committed = offsets.filter(({ offset }) => offset >= 0)
+          return yield* headsOf(
+            offsets.map(({ partition }) => partition),
+            new Map(committed.map(({ metadata, offset, partition }) => [partition, { offset, metadata }])),
+            admin.beginningOffsets(topic)
+          )
+        }
+        waitsFor = { partitions: pending, seconds: Math.floor(poll * Duration.toMillis(POLL_SPACING) / 1000) }
+        if (takeOver && poll >= GRACE_POLLS) yield* endPending(pending, fenced)
+        if (poll > 0 && poll % hangingPolls === 0) {
+          yield* Effect.logError(
+            `A transaction has been pending for ${poll * Duration.toMillis(POLL_SPACING) / 1000} s on partitions ${
+              pending.join(", ")
+            } of ${topic}, and is not its owner's any more: see the runbook on hanging transactions`
+          )
+        }
+        yield* Effect.sleep(POLL_SPACING)
       }
-      if (takeOver && poll >= GRACE_POLLS) yield* endPending(pending, fenced)
-      if (poll > 0 && poll % hangingPolls === 0) {
-        yield* Effect.logError(
-          `A transaction has been pending for ${poll * Duration.toMillis(POLL_SPACING) / 1000} s on partitions ${
-            pending.join(", ")
-          } of ${topic}, and is not its owner's any more: see the runbook on hanging transactions`
-        )
-      }
-      yield* Effect.sleep(POLL_SPACING)
-    }
-  })
+    },
+    Effect.ensuring(Effect.sync(() => {
+      waitsFor = undefined
+    }))
+  )
 
   /** Two members that take over at once fence the same id twice, which does no harm. */
   const endPending = Effect.fnUntraced(function*(partitions: ReadonlyArray<number>, fenced: Set<string>) {
@@ -222,6 +237,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
   yield* Effect.addFinalizer(() => drop)
   return KafkaTransactions.of({
     stableOffsets,
+    pending: () => waitsFor,
     commit: Effect.fn("KafkaTransactions.commit")((transaction: Transaction) =>
       Effect.flatMap(producer, (open_) =>
         attempt(open_, transaction).pipe(

@@ -74,7 +74,17 @@ const settled = (
   const undone = owner.progress.receive(record.offset) ?? assert.fail("it was done before")
   const request = readRequest(record)
   return {
-    task: { owner, record, request, undone, attempts: 2, failures: 1, firstTriedAt: 0, inDoubt: false },
+    task: {
+      owner,
+      record,
+      request,
+      undone,
+      attempts: 2,
+      failures: 1,
+      firstTriedAt: 0,
+      wait: undefined,
+      inDoubt: false
+    },
     settlement,
     settledAt: Date.UTC(2026, 10, 24)
   }

@@ -23,6 +23,8 @@ export const layerAtLeastOnce = (options: OutcomeTopics & { readonly requestsTop
       const { clock } = yield* OriginRegionsApi
       const outcomeRecords = yield* makeOutcomeRecords(options)
 
+      let problem: string | undefined
+
       const commit = (partitions: ReadonlyArray<OwnedPartition>, membership: Membership): Effect.Effect<Delivered> =>
         Effect.suspend(() => plainCommit(partitions, membership, clock.reached())).pipe(
           Effect.tapError((error) =>
@@ -39,14 +41,19 @@ export const layerAtLeastOnce = (options: OutcomeTopics & { readonly requestsTop
         owner: "",
         heads: (partitions) => admin.heads(options.groupId, options.requestsTopic, partitions),
         commit,
+        problem: () => problem,
         deliver: Effect.fnUntraced(function*(settled, also, membership) {
           const live = settled.filter(({ task }) => !task.owner.lost)
           const records = yield* outcomeRecords(live)
           yield* producer.send(records).pipe(
-            Effect.tapError((error) => Effect.logWarning(`${error.message}. Outcomes wait; trying again`)),
+            Effect.tapError((error) => {
+              problem = error.message
+              return Effect.logWarning(`${error.message}. Outcomes wait; trying again`)
+            }),
             Effect.retry(Schedule.spaced(RETRY_SPACING)),
             Effect.orDie
           )
+          problem = undefined
           for (const { settlement, task } of live) {
             task.owner.progress.done(task.record.offset)
             yield* countOutcome(settlement)

@@ -1,5 +1,5 @@
 import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
-import { KafkaTransactions } from "@origin-regions/kafka/KafkaTransactions"
+import { KafkaTransactions, type PendingTransaction } from "@origin-regions/kafka/KafkaTransactions"
 import { Duration, Effect, Layer } from "effect"
 import { type Delivered, Delivery, type Membership, type SettledTask } from "../Delivery.ts"
 import { countOutcome } from "../Metrics.ts"
@@ -9,6 +9,14 @@ import { plainCommit } from "./PlainCommit.ts"
 import { snapshotProgress } from "./ProgressSnapshot.ts"
 
 const RETRY_SPACING = Duration.millis(500)
+
+/** A transaction takes milliseconds: one that is pending for longer has lost its owner, or its coordinator. */
+const pendingProblem = (pending: PendingTransaction | undefined): string | undefined =>
+  pending === undefined || pending.seconds < 5
+    ? undefined
+    : `a transaction has been pending for ${pending.seconds} s on partitions ${
+      pending.partitions.join(", ")
+    } (see docs/guarantees.md, "When something hangs")`
 
 /**
  * Outcomes, dead letters and progress in one transaction, fenced by the group's generation: whoever reads the outcomes topic as `read_committed` sees exactly
@@ -25,6 +33,7 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
       const transactions = yield* KafkaTransactions
       const { clock } = yield* OriginRegionsApi
       const outcomeRecords = yield* makeOutcomeRecords(options)
+      let problem: string | undefined
 
       const commit = (partitions: ReadonlyArray<OwnedPartition>, membership: Membership): Effect.Effect<Delivered> =>
         Effect.suspend(() => plainCommit(partitions, membership, clock.reached())).pipe(
@@ -47,6 +56,7 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
         const progress = snapshotProgress(owners, clock.reached(), settling)
         yield* transactions.commit({ records, generation: assignment.generation, offsets: progress.offsets })
         progress.settled()
+        problem = undefined
         for (const { settlement, task } of settled) {
           task.owner.progress.done(task.record.offset)
           yield* countOutcome(settlement)
@@ -60,17 +70,20 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
       ): Effect.Effect<Delivered> =>
         Effect.suspend(() => {
           const live = settled.filter(({ task }) => !task.owner.lost)
-          if (live.length === 0) return Effect.succeed<Delivered>("committed")
+          if (live.length === 0) return commit(also, membership)
           return attempt(live, also, membership).pipe(
             Effect.as<Delivered>("committed"),
-            Effect.catch((error) =>
-              error.reason._tag === "StaleGeneration"
-                ? Effect.as(Effect.logInfo(error.message), "stale" as const)
-                : Effect.logWarning(`${error.message}. Outcomes wait; trying again`).pipe(
-                  Effect.andThen(Effect.sleep(RETRY_SPACING)),
-                  Effect.andThen(deliver(settled, also, membership))
-                )
-            )
+            Effect.catch((error) => {
+              if (error.reason._tag === "StaleGeneration") {
+                problem = undefined
+                return Effect.as(Effect.logInfo(error.message), "stale" as const)
+              }
+              problem = error.message
+              return Effect.logWarning(`${error.message}. Outcomes wait; trying again`).pipe(
+                Effect.andThen(Effect.sleep(RETRY_SPACING)),
+                Effect.andThen(deliver(settled, also, membership))
+              )
+            })
           )
         })
 
@@ -78,7 +91,8 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
         owner: options.transactionalId,
         heads: (partitions) => transactions.stableOffsets(partitions, true),
         commit,
-        deliver
+        deliver,
+        problem: () => pendingProblem(transactions.pending()) ?? problem
       })
     })
   )

@@ -1,0 +1,120 @@
+import { formatTimestamp } from "@origin-regions/domain/Timestamp"
+import type { Pause } from "./Circuit.ts"
+import type { PartitionStatus, PipelineStatus } from "./PipelineStatus.ts"
+
+/** How the consumer takes part in its group. `lastContact` is when the group's coordinator last answered, in milliseconds since 1970. */
+export interface MemberStatus {
+  readonly joined: boolean
+  /** Whether it works on requests. */
+  readonly ready: boolean
+  /** Where it is, in words. */
+  readonly phase: string
+  readonly lastContact: number
+}
+
+export interface StatusReportInput {
+  readonly requestsTopic: string
+  readonly member: MemberStatus
+  readonly pipeline: PipelineStatus
+  /** Why outcomes can't be published, where they can't. */
+  readonly publishing: string | undefined
+}
+
+/** Zones that are told one by one; the others are counted. */
+const MAX_ZONES = 100
+
+const plural = (count: number, what: string): string => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`
+
+/** To the second: this is for people. */
+const clockTime = (millis: number): string => `${formatTimestamp(millis).slice(11, 19)}Z`
+
+const dated = (millis: number): string => `${formatTimestamp(millis).slice(0, 19)}Z`
+
+const failuresOf = ({ failures, reason }: Pause): string => `${plural(failures, "failure")} in a row, last: ${reason}`
+
+const isCredential = /\(code (6003|9103|9106|9109|10000)\)$/
+
+const apiLine = (pause: Pause, waiting: number): string =>
+  `the API is not called: ${plural(waiting, "request")} wait since ${dated(pause.since)}; ${
+    failuresOf(pause)
+  }; next try ${clockTime(pause.until)}${
+    isCredential.test(pause.reason) ? "; nothing is lost, and all goes on once the credential works" : ""
+  }`
+
+const zoneLine = (zoneId: string, { waiting, ...pause }: Pause & { readonly waiting: number }): string =>
+  `zone ${zoneId}: paused since ${dated(pause.since)} after ${failuresOf(pause)}; ${
+    plural(waiting, "request")
+  } waiting, next try ${clockTime(pause.until)}`
+
+const partitionLine = (
+  topic: string,
+  { partition, paused, undone, wait, waiting }: PartitionStatus
+): string | undefined => {
+  const name = `${topic}-${partition}`
+  const reading = paused ? `; no more is read, as ${plural(undone, "request")} here have no outcome yet` : ""
+  if (wait !== undefined) {
+    return `${name}: ${waiting.toLocaleString("en")} waiting since ${
+      dated(wait.since)
+    }, the oldest for ${wait.reason}, next try ${clockTime(wait.until)}${reading}`
+  }
+  return paused ? `${name}${reading.replace("; ", ": ")}` : undefined
+}
+
+/** What waits, since when, for what and until when: a sentence for each. Empty where nothing does. */
+export const explain = ({ member, pipeline, publishing, requestsTopic }: StatusReportInput): ReadonlyArray<string> => {
+  const lines: Array<string> = []
+  if (!member.ready) lines.push(`not at work: ${member.phase}`)
+  if (pipeline.apiPause !== undefined) lines.push(apiLine(pipeline.apiPause, pipeline.waiting))
+  if (publishing !== undefined) {
+    lines.push(`${plural(pipeline.unpublished, "outcome")} wait to be published: ${publishing}`)
+  }
+  const zones = [...pipeline.zones].toSorted(([, one], [, other]) => one.since - other.since)
+  lines.push(...zones.slice(0, MAX_ZONES).map(([zoneId, pause]) => zoneLine(zoneId, pause)))
+  if (zones.length > MAX_ZONES) lines.push(`${plural(zones.length - MAX_ZONES, "more zone")} paused`)
+  for (const partition of pipeline.partitions) {
+    const line = partitionLine(requestsTopic, partition)
+    if (line !== undefined) lines.push(line)
+  }
+  return lines
+}
+
+const pauseFields = ({ failures, reason, since, until }: Pause) => ({
+  since: formatTimestamp(since),
+  next_try: formatTimestamp(until),
+  failures,
+  reason
+})
+
+/** What `/status` answers. */
+export const statusReport = (input: StatusReportInput) => {
+  const { member, pipeline, publishing, requestsTopic } = input
+  const zones = [...pipeline.zones].toSorted(([, one], [, other]) => one.since - other.since)
+  return {
+    ready: member.ready,
+    phase: member.phase,
+    explanation: explain(input),
+    last_contact: formatTimestamp(member.lastContact),
+    in_flight: pipeline.inFlight,
+    queued: pipeline.queued,
+    waiting: pipeline.waiting,
+    unpublished: pipeline.unpublished,
+    publishing_problem: publishing ?? null,
+    api: pipeline.apiPause === undefined ? null : pauseFields(pipeline.apiPause),
+    zones_paused: zones.length,
+    zones: zones.slice(0, MAX_ZONES).map(([zone_id, { waiting, ...pause }]) => ({
+      zone_id,
+      waiting,
+      ...pauseFields(pause)
+    })),
+    partitions: pipeline.partitions.map(({ head, partition, paused, position, undone, wait, waiting }) => ({
+      topic: requestsTopic,
+      partition,
+      head,
+      position,
+      undone,
+      paused,
+      waiting,
+      wait: wait === undefined ? null : pauseFields(wait)
+    }))
+  }
+}
