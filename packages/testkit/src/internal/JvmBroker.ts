@@ -5,12 +5,14 @@ import * as NodePath from "node:path"
 import { describeExit, spawn } from "../ChildProcess.ts"
 import { JavaMissing, KafkaBrokerError } from "../KafkaBrokerError.ts"
 import type { Leash } from "../Leash.ts"
-import { awaitReady, type Broker, notRunning, portAttempts, type Progress, type Run, supervise } from "./Broker.ts"
+import { awaitReady, type Broker, notRunning, portAttempts } from "./Broker.ts"
 import { type BrokerProperties, brokerProperties, kafkaVersion, propertiesFile } from "./BrokerProperties.ts"
 import { onDisk, temporaryDirectory } from "./Directories.ts"
 import { exclusively } from "./Exclusive.ts"
 import { type JvmToolchain, jvmToolchain, runJava } from "./JvmToolchain.ts"
 import { freePort, portPreferring } from "./Ports.ts"
+import type { Progress } from "./Progress.ts"
+import { type Run, supervise } from "./Supervision.ts"
 
 export interface JvmBrokerOptions {
   readonly dataDirectory: string | undefined
@@ -91,7 +93,7 @@ const launch = Effect.fnUntraced(function*({ archive, directory, port, propertie
   yield* awaitReady({ host: "127.0.0.1", port: ports.BROKER }, ended, fail).pipe(
     Effect.onError(() => child.end)
   )
-  const run: Run = {
+  const run: Run<KafkaBrokerError> = {
     instance: String(child.pid),
     ended,
     stop: child.end,
@@ -150,6 +152,6 @@ export const jvmBroker = Effect.fn("JvmBroker")(
       // Of the ports that only the broker itself uses.
       Effect.retry({ while: isPortTaken, times: portAttempts })
     )
-    return yield* supervise(`127.0.0.1:${port}`, run, startAgain)
+    return { brokers: [`127.0.0.1:${port}`], ...yield* supervise(run, startAgain) }
   }
 )
