@@ -2,7 +2,7 @@ import { Config, Effect, type Scope } from "effect"
 import { Wait } from "testcontainers"
 import { KafkaBrokerError } from "../KafkaBrokerError.ts"
 import type { Leash } from "../Leash.ts"
-import { awaitReady, type Broker, notRunning, portAttempts } from "./Broker.ts"
+import { type Broker, notRunning } from "./Broker.ts"
 import {
   type BrokerProperties,
   brokerProperties,
@@ -22,8 +22,10 @@ import {
   publishedHost
 } from "./Docker.ts"
 import { exclusively } from "./Exclusive.ts"
+import { probe } from "./KafkaProbe.ts"
 import { freePort, portPreferring } from "./Ports.ts"
 import type { Progress } from "./Progress.ts"
+import { awaitReady, portAttempts } from "./Readiness.ts"
 import { type Run, supervise } from "./Supervision.ts"
 
 export interface DockerBrokerOptions {
@@ -64,7 +66,7 @@ export const dockerBroker = Effect.fn("DockerBroker")(
         Effect.catch(Effect.tryPromise(operation), ({ cause }) => fail(messageOf(cause)))
       const exited = command(() => container.wait())
       const ended = Effect.flatMap(exited, ({ StatusCode }) => fail(`ended with exit code ${StatusCode}`))
-      yield* awaitReady({ host, port: brokerPort }, ended, fail)
+      yield* awaitReady(probe({ host, port: brokerPort }), ended, fail)
       const run: Run<KafkaBrokerError> = {
         instance: name,
         ended,

@@ -5,13 +5,15 @@ import * as NodePath from "node:path"
 import { describeExit, spawn } from "../ChildProcess.ts"
 import { JavaMissing, KafkaBrokerError } from "../KafkaBrokerError.ts"
 import type { Leash } from "../Leash.ts"
-import { awaitReady, type Broker, notRunning, portAttempts } from "./Broker.ts"
+import { type Broker, notRunning } from "./Broker.ts"
 import { type BrokerProperties, brokerProperties, kafkaVersion, propertiesFile } from "./BrokerProperties.ts"
 import { onDisk, temporaryDirectory } from "./Directories.ts"
 import { exclusively } from "./Exclusive.ts"
 import { type JvmToolchain, jvmToolchain, runJava } from "./JvmToolchain.ts"
+import { probe } from "./KafkaProbe.ts"
 import { freePort, portPreferring } from "./Ports.ts"
 import type { Progress } from "./Progress.ts"
+import { awaitReady, portAttempts } from "./Readiness.ts"
 import { type Run, supervise } from "./Supervision.ts"
 
 export interface JvmBrokerOptions {
@@ -90,7 +92,7 @@ const launch = Effect.fnUntraced(function*({ archive, directory, port, propertie
   )
   const fail = failWith(directory)
   const ended = Effect.flatMap(child.exit, (exit) => fail(`ended with ${describeExit(exit)}`))
-  yield* awaitReady({ host: "127.0.0.1", port: ports.BROKER }, ended, fail).pipe(
+  yield* awaitReady(probe({ host: "127.0.0.1", port: ports.BROKER }), ended, fail).pipe(
     Effect.onError(() => child.end)
   )
   const run: Run<KafkaBrokerError> = {
