@@ -660,7 +660,11 @@ describe("ApiServer", () => {
       assertFailure(yield* call({ path: zone }), ["internal_error"])
       assertFailure(yield* call({ path: `${zone}/192.0.2.1` }), ["internal_error"])
       assertFailure(yield* call({ method: "DELETE", path: `${zone}/192.0.2.1` }), ["internal_error"])
+      const health = yield* call({ path: "/health", headers: {} })
+      assert.strictEqual(health.status, 503)
+      assert.deepStrictEqual(health.body, { status: "database unavailable" })
       yield* alter("ALTER TABLE gone RENAME TO mappings")
+      assert.strictEqual((yield* call({ path: "/health" })).status, 200)
       resultOf(OneEntry, yield* post(zone, draft))
     }).pipe(Effect.provide(onFile())))
 

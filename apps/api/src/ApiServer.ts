@@ -45,7 +45,8 @@ const grace = Duration.seconds(5)
 const storeLayer = Layer.unwrap(
   Effect.map(
     Settings,
-    ({ database, databaseUrl }) => databaseUrl === undefined ? Sqlite.layer(database) : Postgres.layer(databaseUrl)
+    ({ database, databaseUrl, requestTimeout }) =>
+      databaseUrl === undefined ? Sqlite.layer(database) : Postgres.layer({ url: databaseUrl, timeout: requestTimeout })
   )
 )
 

@@ -3,7 +3,7 @@ import { canonicalize } from "@origin-regions/domain/OriginIp"
 import { Vendor } from "@origin-regions/domain/Vendor"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
 import { postgresProviders, PostgresServer } from "@origin-regions/testkit/PostgresServer"
-import { Context, Effect, Layer, Redacted } from "effect"
+import { Context, Duration, Effect, Layer, Redacted } from "effect"
 import { call, collection, draft, onFile, post } from "../fixtures/TestServer.ts"
 import { MappingStore, type Write } from "../MappingStore.ts"
 import { mappingStoreContract } from "./MappingStoreContract.ts"
@@ -27,8 +27,10 @@ const create = (ip: string): Write => ({
   at: 1
 })
 
+const layerOn = (url: Redacted.Redacted) => Postgres.layer({ url, timeout: Duration.seconds(30) })
+
 const storeOn = (url: Redacted.Redacted) =>
-  Effect.map(Layer.build(Layer.fresh(Postgres.layer(url))), Context.get(MappingStore))
+  Effect.map(Layer.build(Layer.fresh(layerOn(url))), Context.get(MappingStore))
 
 const providers = await Effect.runPromise(postgresProviders)
 
@@ -36,7 +38,7 @@ for (const { available, layer: server, name } of providers) {
   describe.skipIf(!available)(`Postgres by ${name}`, () => {
     layer(server, { excludeTestServices: true })((it) => {
       const newStore = Layer.fresh(
-        Layer.unwrap(PostgresServer.use(({ newDatabase }) => Effect.map(newDatabase, Postgres.layer)))
+        Layer.unwrap(PostgresServer.use(({ newDatabase }) => Effect.map(newDatabase, layerOn)))
       )
       mappingStoreContract("PostgreSQL", (name, run) => {
         it.effect(name, () => Effect.provide(run(), newStore))
@@ -52,6 +54,15 @@ for (const { available, layer: server, name } of providers) {
           }).pipe(Effect.provide(Layer.fresh(onFile({ databaseUrl }))))
           assert.deepStrictEqual(yield* serving, [200, 400, 200])
           assert.deepStrictEqual(yield* serving, [400, 400, 200], "the next start finds what there was")
+        }))
+
+      it.effect("says in a sentence what the server has against it", () =>
+        Effect.gen(function*() {
+          const url = new URL(Redacted.value(yield* PostgresServer.use(({ newDatabase }) => newDatabase)))
+          url.pathname = "none"
+          const error = yield* Effect.flip(Effect.scoped(storeOn(Redacted.make(url.href))))
+          assert.strictEqual(error.reason._tag, "CannotOpen")
+          assert.match(error.message, /^The database of DATABASE_URL .*"none" does not exist\. Check/u)
         }))
 
       it.effect("shares a database with another process, in one order, and finds everything again", () =>
