@@ -9,27 +9,19 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../local-image.sh"
 jvm=$here/../../packages/testkit/jvm
 version=$(sed -n 's/^export const kafkaVersion = "\(.*\)"$/\1/p' "$jvm/../src/internal/BrokerProperties.ts")
 image=apache/kafka:$version
 label=dev.origin-regions.kafka-image
-key=$({ echo "$version"; cat "$here"/* "$jvm"/*; } | sha256sum | cut -c1-16)
+key=$({ echo "$version"; cat "$here"/* "$here/../local-image.sh" "$jvm"/*; } | sha256sum | cut -c1-16)
 
 if [ -n "${KAFKA_IMAGE:-}" ] && [ "$KAFKA_IMAGE" != "$image" ]; then
   echo "KAFKA_IMAGE names $KAFKA_IMAGE."
   exit
 fi
 
-if built=$(docker image inspect --format "{{index .Config.Labels \"$label\"}}" "$image" 2>/dev/null); then
-  # Without our label it is the official image, or one of the user's own.
-  if [ -z "$built" ] || [ "$built" = "$key" ]; then
-    echo "The image $image is here."
-    exit
-  fi
-elif docker pull --quiet "$image" >/dev/null 2>&1; then
-  echo "The image $image was pulled."
-  exit
-fi
+if found_or_pulled; then exit; fi
 
 if ! command -v mvn >/dev/null || ! command -v jlink >/dev/null; then
   DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=120 \
@@ -49,17 +41,10 @@ jlink --add-modules java.se,jdk.crypto.ec,jdk.management,jdk.naming.dns,jdk.net,
   --strip-java-debug-attributes --no-header-files --no-man-pages --output "$root/opt/java"
 "$root/opt/java/bin/java" -Xshare:dump -Xlog:disable
 
-# Every shared library that these and Java load, at the path where they look for it. Zstandard's names libpthread.
-for program in bash cat ls rm sleep; do
-  cp --dereference "$(command -v "$program")" "$root/bin/"
-done
-ln -s bash "$root/bin/sh"
-libraries=$(find "$root/opt/java" "$root/bin" -type f \( -name '*.so' -o -perm -u+x \) -exec ldd {} + 2>/dev/null |
-  sed -nE 's/^.*[[:space:]](\/[^ ]+) \(0x.*$/\1/p' | grep -v "^$root" | sort -u)
-libc=$(grep '/libc\.so' <<<"$libraries")
-for library in $libraries "${libc%/*}/libpthread.so.0"; do
-  cp --dereference --parents "$library" "$root"
-done
+copy_programs cat ls rm sleep
+copy_libraries "$root/opt/java" "$root/bin"
+# Zstandard's names it.
+cp --dereference --parents "$(ldd /bin/bash | sed -nE 's/.* (\/.*)\/libc\.so.*/\1/p')/libpthread.so.0" "$root"
 
 cp "$here"/{run,train,server.properties} "$jvm/log4j2.properties" "$root/etc/kafka/docker/"
 # Kafka's own set-up wants them to be there; what it makes of them is not used.
@@ -71,13 +56,4 @@ appuser:x:1000:' >"$root/etc/group"
 chmod 1777 "$root/tmp"
 chown -R 1000:1000 "$root"/{etc/kafka,mnt/shared,opt/kafka,var/lib/kafka}
 
-mkdir "$work/context"
-tar --create --numeric-owner --file "$work/context/root.tar" --directory "$root" .
-cp "$here/Dockerfile" "$work/context/"
-docker build --label "$label=$key" --tag "$image" "$work/context" >"$work/build.log" 2>&1 || {
-  tail -n 40 "$work/build.log" >&2
-  exit 1
-}
-# What the name stood for before.
-docker image prune --force --filter "label=$label" >/dev/null
-echo "The image $image was built."
+build_from_tree "$here/Dockerfile"

@@ -7,7 +7,7 @@ import { ZoneId } from "@origin-regions/domain/ZoneId"
 import { Duration, Effect, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import { hash } from "node:crypto"
-import { connect } from "node:net"
+import { connect, type Socket } from "node:net"
 import { DatabaseSync } from "node:sqlite"
 import { ApiServer } from "./ApiServer.ts"
 import { Authentication } from "./Authentication.ts"
@@ -454,6 +454,30 @@ const write = (text: string) =>
       socket.on("error", (error) => resume(Effect.die(error)))
     }))
 
+const headOf = (path: string, body: string) =>
+  [`POST ${path} HTTP/1.1`, "Host: x", "Authorization: Bearer t0ken", `Content-Length: ${body.length}`, "", ""].join(
+    "\r\n"
+  )
+
+/** Sends text, and goes on as told once the server has said something; gives all that it says until the connection is closed on both sides. */
+const talk = (text: string, goOn: (socket: Socket) => void) =>
+  Effect.flatMap(ApiServer, ({ address }) =>
+    Effect.callback<string>((resume) => {
+      const { hostname, port } = new URL(address)
+      const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true }, () => socket.write(text))
+      let received = ""
+      socket.setEncoding("utf8").on("data", (chunk: string) => received += chunk)
+      socket.once("data", () => goOn(socket))
+      // The server has closed before all was sent.
+      socket.on("error", () => socket.destroy())
+      socket.on("close", () => resume(Effect.succeed(received)))
+    }))
+
+/** Never closes, and so learns only from a write that the other side is gone. */
+const insist = (socket: Socket): void => {
+  socket.write("\x01\x02", (error) => error ?? setImmediate(insist, socket))
+}
+
 layer(onFile(), { excludeTestServices: true })("ApiServer, below HTTP", (it) => {
   const head = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
   it.effect.each<readonly [string, string, number]>([
@@ -524,6 +548,24 @@ describe("ApiServer", () => {
       assert.match(start, /^HTTP\/1.1 408 /u)
       assert.include(body.join(""), "\"code\":1140")
     }).pipe(Effect.provide(onFile({ requestTimeout: Duration.millis(200) }))))
+
+  it.live("does nothing of a request that it has given up, however much of it still comes", () =>
+    Effect.gen(function*() {
+      const path = yield* newZone
+      const body = JSON.stringify(draft)
+      const answer = yield* talk(`${headOf(path, body)}${body.slice(0, 10)}`, (socket) => socket.end(body.slice(10)))
+      assert.match(answer, /^HTTP\/1.1 408 /u)
+      assert.lengthOf(resultOf(AllEntries, yield* call({ path })).value, 0)
+    }).pipe(Effect.provide(onFile({ requestTimeout: Duration.millis(200) }))))
+
+  it.live("answers a request before the garbage that follows it, and cuts the connection", () =>
+    Effect.gen(function*() {
+      const path = yield* newZone
+      const body = JSON.stringify(draft)
+      const answers = yield* talk(`${headOf(path, body)}${body}\x01\x02\r\n\r\n`, insist)
+      assert.deepStrictEqual([...answers.matchAll(/HTTP\/1.1 (\d+) /gu)].map(([, status]) => status), ["200", "400"])
+      assert.match(yield* talk("\x01\x02\r\n\r\n", insist), /^HTTP\/1.1 400 /u)
+    }).pipe(Effect.provide(onFile())))
 
   it.live("takes no more connections than it may", () =>
     Effect.gen(function*() {
@@ -618,7 +660,11 @@ describe("ApiServer", () => {
       assertFailure(yield* call({ path: zone }), ["internal_error"])
       assertFailure(yield* call({ path: `${zone}/192.0.2.1` }), ["internal_error"])
       assertFailure(yield* call({ method: "DELETE", path: `${zone}/192.0.2.1` }), ["internal_error"])
+      const health = yield* call({ path: "/health", headers: {} })
+      assert.strictEqual(health.status, 503)
+      assert.deepStrictEqual(health.body, { status: "database unavailable" })
       yield* alter("ALTER TABLE gone RENAME TO mappings")
+      assert.strictEqual((yield* call({ path: "/health" })).status, 200)
       resultOf(OneEntry, yield* post(zone, draft))
     }).pipe(Effect.provide(onFile())))
 

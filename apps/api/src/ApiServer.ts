@@ -1,12 +1,9 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import type { ApiErrorName } from "@origin-regions/domain/ApiError"
 import { Context, Duration, Effect, Layer, Schedule, Schema, Scope } from "effect"
-import { createServer, type Server, STATUS_CODES } from "node:http"
+import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
-import type { Duplex } from "node:stream"
 import { Authentication } from "./Authentication.ts"
 import { Credentials } from "./Credentials.ts"
-import { failureEnvelope } from "./Envelope.ts"
 import { Faults } from "./Faults.ts"
 import { httpApplication } from "./HttpApplication.ts"
 import * as Postgres from "./MappingStore/Postgres.ts"
@@ -14,6 +11,7 @@ import * as Sqlite from "./MappingStore/Sqlite.ts"
 import { OriginRegions } from "./OriginRegions.ts"
 import { RateLimit } from "./RateLimit.ts"
 import { Settings } from "./Settings.ts"
+import { answerUnreadable, malformed } from "./UnreadableRequest.ts"
 
 /** Another program listens on the port. */
 export class PortInUse extends Schema.TaggedClass<PortInUse>()("PortInUse", { host: Schema.String, port: Schema.Int }) {
@@ -47,7 +45,8 @@ const grace = Duration.seconds(5)
 const storeLayer = Layer.unwrap(
   Effect.map(
     Settings,
-    ({ database, databaseUrl }) => databaseUrl === undefined ? Sqlite.layer(database) : Postgres.layer(databaseUrl)
+    ({ database, databaseUrl, requestTimeout }) =>
+      databaseUrl === undefined ? Sqlite.layer(database) : Postgres.layer({ url: databaseUrl, timeout: requestTimeout })
   )
 )
 
@@ -80,7 +79,7 @@ export class ApiServer extends Context.Service<ApiServer, {
       })
       server.maxConnections = maxConnections
       server.on("checkExpectation", handle)
-      server.on("clientError", answerUnreadable)
+      answerUnreadable(server)
       yield* Effect.acquireRelease(listen(server, host, port), () => close(server))
       const address = urlOf(server)
       yield* Effect.logInfo("Listening", { address })
@@ -138,34 +137,4 @@ const urlOf = (server: Server): string => {
   // A server that listens on a host and port has such an address.
   const { address, family, port } = server.address() as AddressInfo
   return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`
-}
-
-const unreadable = (name: ApiErrorName) => {
-  const body = JSON.stringify(failureEnvelope([name]))
-  const headers = {
-    "content-type": "application/json",
-    "content-length": Buffer.byteLength(body),
-    connection: "close"
-  }
-  return { body, headers }
-}
-
-const malformed = { status: 400, ...unreadable("invalid_headers") }
-
-const answerOfParserError: Readonly<Record<string, typeof malformed>> = {
-  HPE_HEADER_OVERFLOW: { ...malformed, status: 431 },
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: { ...malformed, status: 413 },
-  // A slow network is nobody's bad header: the request may be sent again.
-  ERR_HTTP_REQUEST_TIMEOUT: { status: 408, ...unreadable("internal_error") }
-}
-
-/** Answers what is no HTTP request, on the bare socket, with the envelope all the same. */
-const answerUnreadable = (error: NodeJS.ErrnoException, socket: Duplex): void => {
-  if (!socket.writable || error.code === "ECONNRESET") {
-    socket.destroy()
-    return
-  }
-  const { body, headers, status } = answerOfParserError[error.code ?? ""] ?? malformed
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
-  socket.end([`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...lines, "", body].join("\r\n"))
 }

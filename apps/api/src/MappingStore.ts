@@ -103,6 +103,8 @@ export class MappingStore extends Context.Service<MappingStore, {
     zoneId: ZoneId,
     slice: { readonly offset: number; readonly limit: number }
   ): Effect.Effect<{ readonly mappings: ReadonlyArray<StoredMapping>; readonly total: number }, MappingStoreError>
+  /** Fails where nothing can be read now. */
+  readonly check: Effect.Effect<void, MappingStoreError>
   /** Ordered by `sequence`, oldest first. */
   audit(query: AuditQuery): Effect.Effect<ReadonlyArray<AuditEntry>, MappingStoreError>
 }>()("@origin-regions/api/MappingStore") {}

@@ -54,7 +54,8 @@ const names = [
  * - `API_GENERATIONS`: which generations of the API are served; default `1,2`;
  * - `API_RATE_LIMIT`: how many requests a credential may send in `API_RATE_LIMIT_WINDOW` (default 5 minutes) before all are refused for
  *   `API_RATE_LIMIT_BLOCK` (default 5 minutes); default: no limit;
- * - `API_MAX_CONNECTIONS` (default `1024`): more are closed at once; `API_REQUEST_TIMEOUT` (default 30 seconds): how long a request may take to arrive;
+ * - `API_MAX_CONNECTIONS` (default `1024`): more are closed at once; `API_REQUEST_TIMEOUT` (default 30 seconds): how long a request may take to
+ *   arrive, and then PostgreSQL to do it (never more than 10 seconds);
  * - `API_FAULTS`: `true` lets `/faults` inject faults, for tests and rehearsals; default `false`;
  * - `LOG_FORMAT` (`json`, `pretty`, `logfmt`; default `json`) and `LOG_LEVEL` (default `Info`).
  */

@@ -4,6 +4,7 @@ import { HttpApiScalar } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
 import { Generation1 } from "./Generation1.ts"
 import { Generation2 } from "./Generation2.ts"
+import { MappingStore } from "./MappingStore.ts"
 import { openApiGeneration1, openApiGeneration2 } from "./OpenApiDocument.ts"
 import type { Generation } from "./Settings.ts"
 
@@ -45,13 +46,30 @@ const documentation = (generation: Generation) =>
     documentationPage(generation)
   )
 
+/** What is wrong with the database is for the log: it can name hosts and files. */
+const health = HttpRouter.use(Effect.fnUntraced(function*(router) {
+  const store = yield* MappingStore
+  yield* router.add(
+    "GET",
+    "/health",
+    Effect.matchEffect(store.check, {
+      onSuccess: () => Effect.succeed(HttpServerResponse.jsonUnsafe({ status: "ok" })),
+      onFailure: ({ message }) =>
+        Effect.as(
+          Effect.logError(message, { operation: "health" }),
+          HttpServerResponse.jsonUnsafe({ status: "database unavailable" }, { status: 503 })
+        )
+    })
+  )
+}))
+
 /**
- * What the server says of itself, to anybody: `/health`, `/metrics` (Prometheus), and for each generation that it serves
+ * What the server says of itself, to anybody: `/health` (503 while the database can't be read), `/metrics` (Prometheus), and for each generation that it serves
  * `/openapi-v….json` and `/docs/v…` to read it in. `/docs` leads to the newest.
  */
 export const layer = (generations: ReadonlyArray<Generation>) =>
   Layer.mergeAll(
-    HttpRouter.add("GET", "/health", HttpServerResponse.jsonUnsafe({ status: "ok" })),
+    health,
     PrometheusMetrics.layerHttp({ path: "/metrics", prefix: "origin_regions_api" }),
     HttpRouter.add("GET", "/docs", HttpServerResponse.redirect(`/docs/v${Math.max(...generations)}`)),
     ...generations.map(documentation)

@@ -5,7 +5,13 @@ import { Leash } from "@origin-regions/testkit/Leash"
 import { Config, Deferred, Duration, Effect, Fiber, Option, Stream } from "effect"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:http"
-import { type AddressInfo, connect, type Socket } from "node:net"
+import {
+  type AddressInfo,
+  connect,
+  createServer as createTcpServer,
+  type Server as TcpServer,
+  type Socket
+} from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -128,6 +134,32 @@ describe("main", () => {
       assert.strictEqual(code, 1)
       assert.lengthOf(lines, 1)
       assert.include(lines[0], "API_DATABASE")
+    }).pipe(Effect.scoped, Effect.provide(Leash.layer)))
+
+  const mute = Effect.acquireRelease(
+    Effect.callback<TcpServer>((resume) => {
+      const server = createTcpServer().listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.sync(() => server.close())
+  )
+
+  it.live("says in one sentence that its PostgreSQL is not there, or says nothing, and exits with 1", () =>
+    Effect.gen(function*() {
+      const { port } = (yield* mute).address() as AddressInfo
+      for (const [address, problem] of [["127.0.0.1:1", "ECONNREFUSED"], [`127.0.0.1:${port}`, "timed out"]] as const) {
+        const { code, lines } = yield* lastWords(
+          yield* start({
+            API_TOKENS: "t0ken",
+            API_PORT: "0",
+            API_REQUEST_TIMEOUT: "1 second",
+            DATABASE_URL: `postgres://user:s3cret@${address}/none`
+          })
+        )
+        assert.strictEqual(code, 1)
+        assert.lengthOf(lines, 1)
+        assert.match(lines[0] ?? "", new RegExp(`DATABASE_URL.*${problem}.*Check that PostgreSQL`, "u"))
+        assert.notInclude(lines[0], "s3cret")
+      }
     }).pipe(Effect.scoped, Effect.provide(Leash.layer)))
 
   it.live.each(["SIGTERM", "SIGINT"] as const)(

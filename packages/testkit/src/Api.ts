@@ -31,6 +31,10 @@ export class Api extends Context.Service<Api, {
   readonly stop: Effect.Effect<void>
   /** SIGKILL, and waits for the end. */
   readonly kill: Effect.Effect<void>
+  /** SIGSTOP: it stands still, as on a machine that is starved or suspended. */
+  readonly pause: Effect.Effect<void>
+  /** SIGCONT: it goes on after `pause`. */
+  readonly resume: Effect.Effect<void>
   /** `stop`, then `start`. */
   readonly restart: Effect.Effect<void, ChildProcessError>
 }>()("@origin-regions/testkit/Api") {
@@ -74,6 +78,7 @@ export class Api extends Context.Service<Api, {
           if (current === undefined) current = (yield* launch(Number(port))).server
         })).pipe(Effect.provideContext(context))
         const stop = finish((server) => server.terminate)
+        const signal = (name: NodeJS.Signals) => Effect.suspend(() => current?.signal(name) ?? Effect.void)
         return Api.of({
           baseUrl: `${first.address}/client/v4`,
           token,
@@ -81,6 +86,8 @@ export class Api extends Context.Service<Api, {
           start,
           stop,
           kill: finish((server) => server.kill),
+          pause: signal("SIGSTOP"),
+          resume: signal("SIGCONT"),
           restart: Effect.andThen(stop, start)
         })
       })

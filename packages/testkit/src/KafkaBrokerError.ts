@@ -1,4 +1,5 @@
 import { Schema } from "effect"
+import { DockerUnavailable, ImageUnavailable } from "./DockerError.ts"
 
 /** `KAFKA_BROKERS` is set, but names no broker. */
 export class InvalidBrokers extends Schema.TaggedError<InvalidBrokers>()("InvalidBrokers", { value: Schema.String }) {
@@ -63,21 +64,6 @@ export class DirectoryUnusable extends Schema.TaggedError<DirectoryUnusable>()("
 export class AlreadyRuns extends Schema.TaggedError<AlreadyRuns>()("AlreadyRuns", { place: Schema.String }) {
   override get message() {
     return `A Kafka broker already runs on ${this.place}, which can have only one: stop that one first.`
-  }
-}
-
-export class DockerUnavailable extends Schema.TaggedError<DockerUnavailable>()("DockerUnavailable", {}) {
-  override get message() {
-    return "No Docker daemon answers: start Docker, or set DOCKER_HOST to where it is."
-  }
-}
-
-export class ImageUnavailable extends Schema.TaggedError<ImageUnavailable>()("ImageUnavailable", {
-  image: Schema.String,
-  problem: Schema.String
-}) {
-  override get message() {
-    return `The image ${this.image} is not here and cannot be pulled: load it, or set KAFKA_IMAGE to another (${this.problem}).`
   }
 }
 

@@ -80,7 +80,7 @@ describe("groupCommit", () => {
       assert.deepStrictEqual(yield* commit(write(1)), [undefined])
     }))
 
-  it.effect("writes for those who have gone", () =>
+  it.effect("finishes what it has begun for those who have gone, and begins nothing more for them", () =>
     Effect.gen(function*() {
       const begun = yield* Deferred.make<void>()
       const proceed = yield* Deferred.make<void>()
@@ -93,7 +93,8 @@ describe("groupCommit", () => {
       }))
       const gone = yield* Effect.forkChild(commit(write(7)))
       yield* Deferred.await(begun)
-      yield* Fiber.interrupt(gone)
+      const waiting = yield* Effect.forkChild(commit(write(8)), { startImmediately: true })
+      yield* Fiber.interruptAll([gone, waiting])
       yield* Deferred.succeed(proceed, undefined)
       yield* commit(write(9))
       assert.deepStrictEqual(written, [7, 9])

@@ -11,7 +11,7 @@ interface Waiting {
 
 /**
  * Lets writes that wait at the same time share one transaction, and so one flush to the disk. `commit` does all or none of what it is given
- * and gives a result for each. A write goes on when the one who asked for it has gone.
+ * and gives a result for each. Where the one who asked has gone, a write that has begun goes on, and one that waits is left.
  */
 export const groupCommit = Effect.fnUntraced(function*(
   commit: (writes: ReadonlyArray<Write>) => Effect.Effect<ReadonlyArray<WriteResult>, MappingStoreError>
@@ -21,7 +21,8 @@ export const groupCommit = Effect.fnUntraced(function*(
     const first = yield* Queue.takeAll(queue)
     // Requests that have arrived with the first one are on their way to the queue.
     yield* Effect.yieldNow
-    const group = [...first, ...yield* Queue.clear(queue)]
+    const group = [...first, ...yield* Queue.clear(queue)].filter(({ result }) => !Deferred.isDoneUnsafe(result))
+    if (group.length === 0) return
     const exit = yield* Effect.exit(commit(group.map(({ write }) => write)))
     for (const [index, { result }] of group.entries()) {
       Deferred.doneUnsafe(
@@ -34,6 +35,8 @@ export const groupCommit = Effect.fnUntraced(function*(
   return (write) =>
     Effect.suspend(() => {
       const result = Deferred.makeUnsafe<WriteResult, MappingStoreError>()
-      return Effect.andThen(Queue.offer(queue, { write, result }), Deferred.await(result))
+      return Effect.andThen(Queue.offer(queue, { write, result }), Deferred.await(result)).pipe(
+        Effect.onInterrupt(() => Deferred.interrupt(result))
+      )
     })
 })

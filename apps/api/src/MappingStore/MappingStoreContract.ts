@@ -73,6 +73,7 @@ export const mappingStoreContract = (
       Effect.gen(function*() {
         const kept = mapping("2001:db8::1", { vendor: Vendor.make("gcp"), region: "us-central1" })
         assert.isUndefined(yield* get(zone, kept.originIp))
+        yield* MappingStore.use(({ check }) => check)
         assert.deepStrictEqual(yield* create(kept), absent)
         assert.deepStrictEqual(yield* get(zone, kept.originIp), kept)
         assert.isUndefined(yield* get(otherZone, kept.originIp))

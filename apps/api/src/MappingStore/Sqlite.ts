@@ -103,6 +103,7 @@ const make = Effect.fnUntraced(function*(connection: DatabaseSync) {
   )
   const select = connection.prepare(`SELECT ${mappingColumns} FROM mappings WHERE ${key}`)
   const count = connection.prepare("SELECT count(*) AS total FROM mappings WHERE zone_id = :zoneId")
+  const selectAny = connection.prepare("SELECT 1 FROM mappings LIMIT 1")
   const selectZone = connection.prepare(
     `SELECT ${mappingColumns} FROM mappings WHERE zone_id = :zoneId ORDER BY origin_ip`
   )
@@ -161,6 +162,7 @@ const make = Effect.fnUntraced(function*(connection: DatabaseSync) {
         mappings: selectPage.all({ zoneId, limit, offset }).map(toMapping),
         total: stored.count(zoneId)
       })),
+    check: attempt(() => void selectAny.get()),
     audit: ({ after, limit, zoneId }) =>
       attempt(() =>
         (zoneId === undefined ? selectAudit.all({ after, limit }) : selectAuditOfZone.all({ zoneId, after, limit }))

@@ -5,12 +5,16 @@ import * as NodePath from "node:path"
 import { describeExit, spawn } from "../ChildProcess.ts"
 import { JavaMissing, KafkaBrokerError } from "../KafkaBrokerError.ts"
 import type { Leash } from "../Leash.ts"
-import { awaitReady, type Broker, notRunning, portAttempts, type Progress, type Run, supervise } from "./Broker.ts"
+import { type Broker, notRunning } from "./Broker.ts"
 import { type BrokerProperties, brokerProperties, kafkaVersion, propertiesFile } from "./BrokerProperties.ts"
 import { onDisk, temporaryDirectory } from "./Directories.ts"
 import { exclusively } from "./Exclusive.ts"
 import { type JvmToolchain, jvmToolchain, runJava } from "./JvmToolchain.ts"
+import { probe } from "./KafkaProbe.ts"
 import { freePort, portPreferring } from "./Ports.ts"
+import type { Progress } from "./Progress.ts"
+import { awaitReady, portAttempts } from "./Readiness.ts"
+import { type Run, supervise } from "./Supervision.ts"
 
 export interface JvmBrokerOptions {
   readonly dataDirectory: string | undefined
@@ -88,10 +92,10 @@ const launch = Effect.fnUntraced(function*({ archive, directory, port, propertie
   )
   const fail = failWith(directory)
   const ended = Effect.flatMap(child.exit, (exit) => fail(`ended with ${describeExit(exit)}`))
-  yield* awaitReady({ host: "127.0.0.1", port: ports.BROKER }, ended, fail).pipe(
+  yield* awaitReady(probe({ host: "127.0.0.1", port: ports.BROKER }), ended, fail).pipe(
     Effect.onError(() => child.end)
   )
-  const run: Run = {
+  const run: Run<KafkaBrokerError> = {
     instance: String(child.pid),
     ended,
     stop: child.end,
@@ -150,6 +154,6 @@ export const jvmBroker = Effect.fn("JvmBroker")(
       // Of the ports that only the broker itself uses.
       Effect.retry({ while: isPortTaken, times: portAttempts })
     )
-    return yield* supervise(`127.0.0.1:${port}`, run, startAgain)
+    return { brokers: [`127.0.0.1:${port}`], ...yield* supervise(run, startAgain) }
   }
 )

@@ -6,9 +6,9 @@ import * as NodePath from "node:path"
 import { type ChildExit, type ChildProcessError, spawn } from "../ChildProcess.ts"
 import { JavaMissing, JavaTooOld, KafkaBrokerError, MavenMissing, PreparationFailed } from "../KafkaBrokerError.ts"
 import type { Leash } from "../Leash.ts"
-import type { Progress } from "./Broker.ts"
 import { brokerProperties, clusterId, heap, kafkaVersion, propertiesFile } from "./BrokerProperties.ts"
 import { onDisk, temporaryDirectory, unfinishedDirectory } from "./Directories.ts"
+import type { Progress } from "./Progress.ts"
 import { toolchainDirectory } from "./Workspace.ts"
 
 /** What a broker is started from on the JVM. */
