@@ -157,6 +157,12 @@ describe("readRequest", () => {
     assert.deepStrictEqual(verdictOn(envelope({ data: { ...data, region } })), { _tag: "UnsupportedRegion" })
   })
 
+  it("calls a region unsupported that is longer than a name of one could be", () => {
+    const verdictOf = (length: number) => verdictOn(envelope({ data: { ...data, region: "r".repeat(length) } }))
+    assert.strictEqual(verdictOf(255)._tag, "Apply")
+    assert.strictEqual(verdictOf(256)._tag, "UnsupportedRegion")
+  })
+
   it("leaves it to the API which regions there are", () => {
     assert.strictEqual(verdictOn(envelope({ data: { ...data, region: "US-EAST-1" } }))._tag, "Apply")
   })
