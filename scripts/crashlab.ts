@@ -1,18 +1,19 @@
 /** Breaks a running system in every way it knows, under load, and proves from its own records that no request was lost, doubled, or answered falsely. */
 import { ApiSettings } from "@origin-regions/api-client/ApiSettings"
 import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
+import { seededChoices } from "@origin-regions/consumer/fixtures/SeededChoices"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { KafkaTopicReader } from "@origin-regions/kafka/KafkaTopicReader"
 import { Api } from "@origin-regions/testkit/Api"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { Leash } from "@origin-regions/testkit/Leash"
-import { Duration, Effect, Layer, Option, Random, Redacted, Schema } from "effect"
+import { Duration, Effect, FileSystem, Layer, Option, Random, Redacted, Schema } from "effect"
 import { CliConfig, Command, Flag, GlobalFlag } from "effect/cli"
-import type { Verdict } from "./crashlab/Audit.ts"
-import { faults } from "./crashlab/Faults.ts"
+import { audit, type Terms, type Verdict } from "./crashlab/Audit.ts"
+import { calmApi, faults } from "./crashlab/Faults.ts"
 import { makeLaboratory } from "./crashlab/Laboratory.ts"
-import { groupId, runRound, topics } from "./crashlab/Round.ts"
+import { groupId, runRound, topics, wholeRecord } from "./crashlab/Round.ts"
 import { print, printError, runScript } from "./ScriptRuntime.ts"
 
 class UnknownFault extends Schema.TaggedError<UnknownFault>()("UnknownFault", { only: Schema.String }) {
@@ -31,17 +32,33 @@ class PromisesBroken
 
 const PARTITIONS = 6
 
+const generations = ["1", "2", "auto"] as const
+
 interface Flags {
   readonly rounds: number
   readonly requests: number
   readonly faults: number
   readonly consumers: number
-  readonly delivery: string
+  readonly delivery: Terms["delivery"]
+  readonly generation: (typeof generations)[number]
+  readonly logs: string | undefined
   readonly json: boolean
 }
 
-const sum = (verdicts: ReadonlyArray<Verdict>, pick: (verdict: Verdict) => number): number =>
-  verdicts.reduce((total, verdict) => total + pick(verdict), 0)
+const brokenIn = ({ duplicate, false: wrong, lost, outOfOrder, wrongState }: Verdict): number =>
+  lost + duplicate + wrong + outOfOrder + wrongState
+
+/** A verdict as the laboratory's last line ends. */
+const summaryOf = ({ duplicate, false: wrong, lost, outOfOrder, repeated, wrongState }: Verdict): string =>
+  [
+    ...(repeated > 0 ? [`${repeated} repeated`] : []),
+    `${lost} lost`,
+    `${duplicate} duplicate`,
+    `${wrong} false`,
+    `${outOfOrder + wrongState} out of order`
+  ].join(", ")
+
+const MAX_FINDINGS = 20
 
 const run = Effect.fnUntraced(function*(flags: Flags, seed: string, names: ReadonlyArray<string>) {
   const admin = yield* KafkaAdmin
@@ -50,52 +67,76 @@ const run = Effect.fnUntraced(function*(flags: Flags, seed: string, names: Reado
     { topic: topics.outcomes, partitions: PARTITIONS },
     { topic: topics.deadLetters, partitions: 1, configs: { "max.message.bytes": "2097152" } }
   ])
-  const laboratory = yield* makeLaboratory(flags.consumers, {
-    KAFKA_GROUP_ID: groupId,
-    REQUESTS_TOPIC: topics.requests,
-    OUTCOMES_TOPIC: topics.outcomes,
-    DEAD_LETTERS_TOPIC: topics.deadLetters,
-    KAFKA_SESSION_TIMEOUT: "10 seconds",
-    DELIVERY: flags.delivery
+  // The API has both, of which `auto` takes the later.
+  const terms: Terms = { delivery: flags.delivery, generation: flags.generation === "1" ? 1 : 2 }
+  const laboratory = yield* makeLaboratory({
+    size: flags.consumers,
+    logs: flags.logs,
+    environment: {
+      KAFKA_GROUP_ID: groupId,
+      REQUESTS_TOPIC: topics.requests,
+      OUTCOMES_TOPIC: topics.outcomes,
+      DEAD_LETTERS_TOPIC: topics.deadLetters,
+      KAFKA_SESSION_TIMEOUT: "10 seconds",
+      DELIVERY: flags.delivery,
+      API_GENERATION: flags.generation
+    }
   })
   const tally = new Map<string, number>()
-  const verdicts: Array<Verdict> = []
-  let requests = 0
-  let recovered = 0
+  const rounds = Array.from({ length: flags.rounds }, (_, index) => `r${index + 1}`)
+  yield* calmApi
   yield* Effect.forEach(laboratory.places, laboratory.start, { discard: true })
-  for (let round = 1; round <= flags.rounds; round++) {
-    const result = yield* runRound(laboratory, round, flags.requests, { count: flags.faults, names }, tally)
-    const { verdict } = result
-    verdicts.push(verdict)
-    requests += result.requests
-    recovered += result.recovered
+  for (const name of rounds) {
+    const records = yield* runRound(laboratory, { ...flags, name, seed: `${seed} ${name}`, names, tally })
+    const verdict = audit(records, terms)
     yield* printError(
-      `Round ${round}: ${result.requests} requests, ${result.outcomes} outcomes, ${recovered} recovered so far; lost ${verdict.lost}, duplicate ${verdict.duplicate}, false ${verdict.false}, out of order ${verdict.outOfOrder}, wrong state ${verdict.wrongState}`
+      `Round ${name}: ${verdict.requests} requests, ${verdict.recovered} recovered; ${summaryOf(verdict)}`
     )
-    for (const example of verdict.examples) yield* printError(`  ${example}`)
+    for (const finding of verdict.findings.slice(0, MAX_FINDINGS)) yield* printError(`  ${finding}`)
   }
-  const struck = [...tally.values()].reduce((total, times) => total + times, 0)
+  // What comes late, after its round, counts too.
+  yield* Effect.forEach(laboratory.places, laboratory.terminate, { concurrency: "unbounded", discard: true })
+  const verdict = audit(yield* wholeRecord(rounds), terms)
+  const { findings, outOfOrder, wrongState, ...counts } = verdict
   const result = {
     seed,
+    delivery: flags.delivery,
+    generation: flags.generation,
     rounds: flags.rounds,
-    requests,
-    recovered,
     faults: Object.fromEntries(tally),
-    lost: sum(verdicts, ({ lost }) => lost),
-    duplicate: sum(verdicts, ({ duplicate }) => duplicate),
-    false: sum(verdicts, (verdict) => verdict.false),
-    outOfOrder: sum(verdicts, ({ outOfOrder, wrongState }) => outOfOrder + wrongState)
+    endedByThemselves: laboratory.endedByThemselves(),
+    ...counts,
+    outOfOrder: outOfOrder + wrongState
   }
-  yield* print(
-    flags.json
-      ? JSON.stringify(result)
-      : `seed ${seed}: ${result.rounds} rounds, ${requests} requests, ${struck} faults (${
-        [...tally].map(([fault, times]) => `${times} × ${fault}`).join(", ")
-      }), ${recovered} recovered; ${result.lost} lost, ${result.duplicate} duplicate, ${result.false} false, ${result.outOfOrder} out of order`
-  )
-  const broken = result.lost + result.duplicate + result.false + result.outOfOrder
-  if (broken > 0) return yield* new PromisesBroken({ count: broken, seed })
+  if (brokenIn(verdict) > 0) {
+    yield* printError(`Of all rounds together:`)
+    for (const finding of findings.slice(0, MAX_FINDINGS)) yield* printError(`  ${finding}`)
+  }
+  yield* print(flags.json ? JSON.stringify(result) : lastLineOf(result, summaryOf(verdict)))
+  if (brokenIn(verdict) > 0) return yield* new PromisesBroken({ count: brokenIn(verdict), seed })
 })
+
+interface Result {
+  readonly seed: string
+  readonly delivery: string
+  readonly generation: string
+  readonly rounds: number
+  readonly requests: number
+  readonly recovered: number
+  readonly endedByThemselves: number
+  readonly faults: Readonly<Record<string, number>>
+}
+
+const lastLineOf = (
+  { delivery, endedByThemselves, faults, generation, recovered, requests, rounds, seed }: Result,
+  summary: string
+): string => {
+  const kinds = Object.entries(faults).toSorted(([one], [other]) => one.localeCompare(other))
+  const struck = kinds.reduce((total, [, times]) => total + times, 0)
+  const byKind = kinds.map(([fault, times]) => `${times} × ${fault}`).join(", ")
+  const ended = endedByThemselves > 0 ? `, ${endedByThemselves} consumers ended by themselves` : ""
+  return `seed ${seed}, ${delivery}, generation ${generation}: ${rounds} rounds, ${requests} requests, ${struck} faults (${byKind})${ended}, ${recovered} recovered; ${summary}`
+}
 
 const clients = Layer.unwrap(Effect.gen(function*() {
   const { brokers } = yield* KafkaBroker
@@ -132,12 +173,16 @@ const crashlab = Command.make(
   "npm run crashlab --",
   {
     rounds: count("rounds", 5, "How many rounds of requests, faults and an audit"),
-    requests: count("requests", 600, "Requests of a round"),
+    requests: count("requests", 600, "Requests of a round, at least: they come as long as faults strike"),
     faults: count("faults", 4, "Faults of a round"),
     consumers: count("consumers", 3, "Consumer processes of the group"),
     delivery: Flag.Literals("delivery", ["exactly-once", "at-least-once"]).pipe(
       Flag.withDescription("The consumers' DELIVERY (default: exactly-once)"),
       Flag.withDefault("exactly-once")
+    ),
+    generation: Flag.Literals("generation", generations).pipe(
+      Flag.withDescription("The consumers' API_GENERATION (default: drawn from the seed)"),
+      Flag.optional
     ),
     seed: Flag.String("seed").pipe(
       Flag.withDescription("Plays the requests and faults of an earlier run again (default: a random one)"),
@@ -147,15 +192,27 @@ const crashlab = Command.make(
       Flag.withDescription("Only the faults whose names contain this"),
       Flag.withDefault("")
     ),
+    logs: Flag.String("logs").pipe(
+      Flag.withDescription("A folder for what the consumers write (default: none)"),
+      Flag.optional
+    ),
     json: Flag.Boolean("json").pipe(Flag.withDescription("Print the result as JSON"), Flag.withDefault(false))
   },
-  Effect.fnUntraced(function*({ only, seed: given, ...flags }) {
+  Effect.fnUntraced(function*({ generation, logs, only, seed: given, ...flags }) {
     const names = Object.keys(faults).filter((name) => name.includes(only))
     if (names.length === 0) return yield* new UnknownFault({ only })
     const seed = Option.isSome(given) ? given.value : String(yield* Random.nextInt)
+    const drawn = seededChoices(`${seed} generation`).pick(generations) ?? "auto"
+    const options: Flags = {
+      ...flags,
+      generation: Option.getOrElse(generation, () => drawn),
+      logs: Option.getOrUndefined(logs)
+    }
     yield* printError(`Seed ${seed}: the same again with --seed ${seed}`)
-    yield* Effect.scoped(run(flags, seed, names)).pipe(
-      Random.withSeed(seed),
+    if (options.logs !== undefined) {
+      yield* FileSystem.FileSystem.use((fs) => fs.makeDirectory(options.logs ?? "", { recursive: true }))
+    }
+    yield* Effect.scoped(run(options, seed, names)).pipe(
       Effect.provide(clients.pipe(
         Layer.provideMerge(
           Layer.mergeAll(

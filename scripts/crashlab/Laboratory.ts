@@ -2,11 +2,12 @@ import { Api } from "@origin-regions/testkit/Api"
 import * as Consumer from "@origin-regions/testkit/Consumer"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { Leash } from "@origin-regions/testkit/Leash"
-import { Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Scope, Semaphore, Stream } from "effect"
+import { appendFileSync } from "node:fs"
+import * as NodePath from "node:path"
 
 /** The consumers of a run, by their place. A place can stand empty. */
 export interface Laboratory {
-  readonly size: number
   readonly places: ReadonlyArray<number>
   /** Starts a consumer in an empty place, or one that ended by itself; nothing where one runs. */
   readonly start: (place: number) => Effect.Effect<void>
@@ -14,6 +15,16 @@ export interface Laboratory {
   readonly terminate: (place: number) => Effect.Effect<void>
   readonly pause: (place: number) => Effect.Effect<void>
   readonly resume: (place: number) => Effect.Effect<void>
+  /** How many consumers have ended without having been asked to. */
+  readonly endedByThemselves: () => number
+}
+
+export interface LaboratoryOptions {
+  readonly size: number
+  /** The consumers' settings, but for those that the laboratory knows. */
+  readonly environment: Readonly<Record<string, string>>
+  /** The folder that gets what the consumers write, a file for each. */
+  readonly logs: string | undefined
 }
 
 interface Running {
@@ -22,25 +33,38 @@ interface Running {
 }
 
 /** A number of places for real consumer processes of one group. */
-export const makeLaboratory = Effect.fnUntraced(function*(size: number, environment: Readonly<Record<string, string>>) {
+export const makeLaboratory = Effect.fnUntraced(function*({ environment, logs, size }: LaboratoryOptions) {
   const broker = yield* KafkaBroker
   const api = yield* Api
   const leash = yield* Leash
   const places = Array.from({ length: size }, (_, place) => place)
   const occupants: Array<Running | undefined> = []
+  const locks = yield* Effect.forEach(places, () => Semaphore.make(1))
+  let started = 0
+  let endedByThemselves = 0
 
-  const vacate = Effect.fnUntraced(
-    function*(place: number, end: (consumer: Consumer.Consumer) => Effect.Effect<unknown>) {
+  /** One thing at a time at each place. */
+  const at = (place: number, act: Effect.Effect<void>): Effect.Effect<void> =>
+    locks[place]?.withPermit(act) ?? Effect.void
+
+  const vacate = (place: number, end: (consumer: Consumer.Consumer) => Effect.Effect<unknown>) =>
+    Effect.suspend(() => {
       const running = occupants[place]
-      if (running === undefined) return
+      if (running === undefined) return Effect.void
       occupants[place] = undefined
-      yield* running.consumer.resume
-      yield* end(running.consumer)
-      yield* Scope.close(running.scope, Exit.void)
-    }
-  )
+      return running.consumer.resume.pipe(
+        Effect.andThen(end(running.consumer)),
+        Effect.andThen(Scope.close(running.scope, Exit.void))
+      )
+    })
 
-  const start = Effect.fnUntraced(function*(place: number): Effect.fn.Return<void> {
+  const keepLines = (place: number, { lines }: Consumer.Consumer) => {
+    if (logs === undefined) return Effect.void
+    const file = NodePath.join(logs, `consumer-${place}-${++started}.log`)
+    return Stream.runForEach(lines, (line) => Effect.sync(() => appendFileSync(file, `${line}\n`)))
+  }
+
+  const spawn = Effect.fnUntraced(function*(place: number) {
     if (occupants[place] !== undefined) return
     const scope = yield* Scope.make()
     const consumer = yield* Consumer.spawn({
@@ -52,25 +76,32 @@ export const makeLaboratory = Effect.fnUntraced(function*(size: number, environm
     }).pipe(Effect.provideService(Scope.Scope, scope), Effect.provideService(Leash, leash), Effect.orDie)
     const running = { consumer, scope }
     occupants[place] = running
-    // A consumer that ends loudly is started again, as an orchestrator would.
-    yield* Effect.forkDetach(Effect.andThen(
-      consumer.exit,
-      Effect.suspend(() => {
-        if (occupants[place] !== running) return Effect.void
-        occupants[place] = undefined
-        return Effect.andThen(Scope.close(scope, Exit.void), start(place))
-      })
-    ))
+    yield* Effect.forkDetach(keepLines(place, consumer))
+    yield* Effect.forkDetach(Effect.andThen(consumer.exit, replace(place, running)))
   })
 
+  const start = (place: number): Effect.Effect<void> => at(place, spawn(place))
+
+  /** A consumer that ends loudly is started again, as an orchestrator would. */
+  const replace = (place: number, running: Running): Effect.Effect<void> =>
+    at(
+      place,
+      Effect.suspend(() => {
+        if (occupants[place] !== running) return Effect.void
+        endedByThemselves += 1
+        occupants[place] = undefined
+        return Effect.andThen(Scope.close(running.scope, Exit.void), spawn(place))
+      })
+    )
+
   const laboratory: Laboratory = {
-    size,
     places,
     start,
-    kill: (place) => vacate(place, ({ kill }) => kill),
-    terminate: (place) => vacate(place, ({ terminate }) => terminate),
-    pause: (place) => occupants[place]?.consumer.pause ?? Effect.void,
-    resume: (place) => occupants[place]?.consumer.resume ?? Effect.void
+    kill: (place) => at(place, vacate(place, ({ kill }) => kill)),
+    terminate: (place) => at(place, vacate(place, ({ terminate }) => terminate)),
+    pause: (place) => at(place, Effect.suspend(() => occupants[place]?.consumer.pause ?? Effect.void)),
+    resume: (place) => at(place, Effect.suspend(() => occupants[place]?.consumer.resume ?? Effect.void)),
+    endedByThemselves: () => endedByThemselves
   }
   yield* Effect.addFinalizer(() => Effect.forEach(places, laboratory.kill, { discard: true }))
   return laboratory

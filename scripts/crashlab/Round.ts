@@ -1,18 +1,22 @@
 import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
+import { changesOf } from "@origin-regions/consumer/fixtures/ApiRecords"
+import { seededChoices } from "@origin-regions/consumer/fixtures/SeededChoices"
 import { mappingKey } from "@origin-regions/domain/MappingKey"
 import { readOutcome } from "@origin-regions/domain/MappingOutcome"
-import type { OutgoingRecord, SourceRecord } from "@origin-regions/domain/SourceRecord"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
-import { KafkaTopicReader } from "@origin-regions/kafka/KafkaTopicReader"
-import { Clock, Duration, Effect, Fiber, Option, Random, Schedule, Schema, Stream } from "effect"
+import { Api } from "@origin-regions/testkit/Api"
+import { Clock, Duration, Effect, Fiber, Option, Schedule, Schema } from "effect"
 import { lagOf } from "../start/Lag.ts"
-import { audit } from "./Audit.ts"
+import type { Records } from "./Audit.ts"
 import { faults } from "./Faults.ts"
 import type { Laboratory } from "./Laboratory.ts"
-import { makeRequests, zonesOf } from "./Workload.ts"
+import { planFaults, type PlannedFault } from "./Schedule.ts"
+import { placeOf } from "./SequentialModel.ts"
+import { readUpToEnd, readUpToNow } from "./TopicRecords.ts"
+import { nextRequest, zonesOf } from "./Workload.ts"
 
-class Stalled extends Schema.TaggedError<Stalled>()("Stalled", { round: Schema.Int, unanswered: Schema.Int }) {
+class Stalled extends Schema.TaggedError<Stalled>()("Stalled", { round: Schema.String, unanswered: Schema.Int }) {
   override get message() {
     return `Round ${this.round}: ${this.unanswered} requests are still unanswered, and nothing has moved for ${
       Duration.format(PATIENCE)
@@ -21,44 +25,62 @@ class Stalled extends Schema.TaggedError<Stalled>()("Stalled", { round: Schema.I
 }
 
 const PATIENCE = Duration.minutes(3)
-/** So many that some of them fall into every partition. */
-const SENTINELS = 120
+const BATCH = 20
 
 export const topics = { requests: "lab.requests", outcomes: "lab.outcomes", deadLetters: "lab.dead-letters" }
 export const groupId = "lab"
-const encoder = new TextEncoder()
-const decoder = new TextDecoder()
 
-const text = (bytes: Uint8Array | null): string => bytes === null ? "" : decoder.decode(bytes)
-
-const sentinelOf = (record: SourceRecord): string | undefined => {
-  const key = text(record.key)
-  return key.startsWith("sentinel ") ? key : undefined
+/** One round: its name is part of its zones' ids. */
+export interface RoundOptions {
+  readonly name: string
+  readonly seed: string
+  /** How many requests at least: there are more as long as faults strike. */
+  readonly requests: number
+  readonly faults: number
+  /** The faults that there can be. */
+  readonly names: ReadonlyArray<string>
+  /** How often each fault has struck. */
+  readonly tally: Map<string, number>
 }
 
-/** Everything in a topic up to now: sentinels written behind it say when all of it has been read. */
-const readWhole = Effect.fnUntraced(function*(topic: string, from: ReadonlyMap<number, number>, name: string) {
+/** Where the topics end now: what is behind that is for others. */
+const endsOfTopics = Effect.flatMap(KafkaAdmin, ({ endOffsets }) =>
+  Effect.all({
+    requests: endOffsets(topics.requests),
+    outcomes: endOffsets(topics.outcomes),
+    deadLetters: endOffsets(topics.deadLetters)
+  })).pipe(Effect.retry(Schedule.spaced("1 second")))
+
+type Ends = Effect.Success<typeof endsOfTopics>
+
+const BEGINNING: Ends = { requests: new Map(), outcomes: new Map(), deadLetters: new Map() }
+
+/** Sends requests in small batches, so that there is always something under way when something breaks, until there are enough and nothing strikes any more. */
+const emit = Effect.fnUntraced(function*({ name, requests, seed }: RoundOptions, isStruck: () => boolean) {
   const producer = yield* KafkaProducer
-  const reader = yield* KafkaTopicReader
-  const keys = Array.from({ length: SENTINELS }, (_, index) => `sentinel ${name} ${index}`)
-  yield* producer.send(keys.map((key) => ({ topic, record: { key: encoder.encode(key), value: null, headers: [] } })))
-    .pipe(
-      Effect.retry(Schedule.spaced("1 second"))
-    )
-  const missing = new Set(keys)
-  const records = yield* reader.read({ topic, from }).pipe(
-    Stream.takeUntil((record) => {
-      missing.delete(sentinelOf(record) ?? "")
-      return missing.size === 0
-    }),
-    Stream.runCollect,
-    Effect.retry(Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 30 })))
-  )
-  return records.filter((record) => sentinelOf(record) === undefined)
+  const choices = seededChoices(`${seed} requests`)
+  for (let sent = 0; sent < requests || isStruck(); sent += BATCH) {
+    const batch = Array.from({ length: BATCH }, (_, index) => ({
+      topic: topics.requests,
+      record: nextRequest(name, sent + index, choices)
+    }))
+    yield* producer.send(batch).pipe(Effect.retry(Schedule.spaced("500 millis")))
+    yield* Effect.sleep(20 + choices.below(380))
+  }
 })
 
+const strike = Effect.fnUntraced(
+  function*(laboratory: Laboratory, planned: ReadonlyArray<PlannedFault>, tally: Map<string, number>) {
+    for (const { choices, name, pause } of planned) {
+      yield* Effect.sleep(pause)
+      tally.set(name, (tally.get(name) ?? 0) + 1)
+      yield* faults[name]?.strike(laboratory, choices) ?? Effect.void
+    }
+  }
+)
+
 /** Waits until the group has committed everything; fails where nothing moves any more. */
-const untilAnswered = Effect.fnUntraced(function*(round: number) {
+const untilAnswered = Effect.fnUntraced(function*(round: string) {
   const { beginningOffsets, committedOffsets, endOffsets } = yield* KafkaAdmin
   let least = Number.POSITIVE_INFINITY
   let since = yield* Clock.currentTimeMillis
@@ -78,78 +100,52 @@ const untilAnswered = Effect.fnUntraced(function*(round: number) {
   }
 })
 
-/** Sends in small batches, so that there is always something under way when something breaks. */
-const emit = Effect.fnUntraced(function*(records: ReadonlyArray<OutgoingRecord>) {
-  const producer = yield* KafkaProducer
-  for (let index = 0; index < records.length; index += 20) {
-    const batch = records.slice(index, index + 20).map((record) => ({ topic: topics.requests, record }))
-    yield* producer.send(batch).pipe(Effect.retry(Schedule.spaced("500 millis")))
-    yield* Effect.sleep(yield* Random.nextIntBetween(20, 400))
-  }
-})
-
-/** So many faults one after another, with the system at work in between. */
-const strike = Effect.fnUntraced(
-  function*(laboratory: Laboratory, { count, names }: Strikes, tally: Map<string, number>) {
-    for (let left = count; left > 0; left--) {
-      yield* Effect.sleep(yield* Random.nextIntBetween(200, 2_500))
-      const name = names[yield* Random.nextIntBetween(0, names.length, { halfOpen: true })]
-      const fault = name === undefined ? undefined : faults[name]
-      if (name === undefined || fault === undefined) return
-      tally.set(name, (tally.get(name) ?? 0) + 1)
-      yield* fault(laboratory)
-    }
-  }
-)
-
-/** What the API holds for the addresses of a round. */
-const placesOf = Effect.fnUntraced(function*(round: string) {
+/** All that Kafka and the API have on record, of these rounds. */
+const recordsOf = Effect.fnUntraced(function*(rounds: ReadonlyArray<string>, from: Ends, run: string) {
   const api = yield* OriginRegionsApi
-  const lists = yield* Effect.forEach(
-    zonesOf(round),
+  const server = yield* Api
+  const requests = yield* readUpToEnd(topics.requests, from.requests)
+  const outcomes = yield* readUpToNow(topics.outcomes, from.outcomes, run)
+  const deadLetters = yield* readUpToNow(topics.deadLetters, from.deadLetters, run)
+  const zones = rounds.flatMap(zonesOf)
+  const changes = yield* Effect.forEach(zones, (zone) => changesOf(server, zone))
+  const mappings = yield* Effect.forEach(
+    zones,
     (zone) => Effect.retry(api.list(zone), Schedule.spaced("500 millis").pipe(Schedule.upTo({ times: 20 })))
   )
-  return new Map(
-    lists.flat().map((
-      { origin_ip, region, vendor, zone_id }
-    ) => [mappingKey(zone_id, origin_ip), `${vendor} ${region}`])
-  )
-})
-
-/** The faults of one round: how many, out of which. */
-export interface Strikes {
-  readonly count: number
-  readonly names: ReadonlyArray<string>
-}
-
-/** Sends a round's requests while faults strike, waits for every outcome, and holds all against the records of Kafka and of the API. */
-export const runRound = Effect.fnUntraced(function*(
-  laboratory: Laboratory,
-  round: number,
-  requests: number,
-  strikes: Strikes,
-  tally: Map<string, number>
-) {
-  const admin = yield* KafkaAdmin
-  const name = `r${round}`
-  const [fromRequests, fromOutcomes] = yield* Effect.all([
-    admin.endOffsets(topics.requests),
-    admin.endOffsets(topics.outcomes)
-  ])
-  const records = yield* makeRequests(name, requests)
-  const emitting = yield* Effect.forkChild(emit(records))
-  yield* strike(laboratory, strikes, tally)
-  yield* Fiber.join(emitting)
-  yield* untilAnswered(round)
-  const sent = yield* readWhole(topics.requests, fromRequests, `${name} requests`)
-  const answered = (yield* readWhole(topics.outcomes, fromOutcomes, `${name} outcomes`)).flatMap(({ value }) =>
-    value === null ? [] : Option.toArray(readOutcome(value))
-  )
-  const verdict = audit(sent, answered, yield* placesOf(name))
-  return {
-    verdict,
-    requests: sent.length,
-    outcomes: answered.length,
-    recovered: answered.filter(({ data }) => "recovered" in data && data.recovered).length
+  const records: Records = {
+    requests,
+    outcomes: outcomes.flatMap(({ value }) => value === null ? [] : Option.toArray(readOutcome(value))),
+    deadLetters,
+    changes: changes.flat(),
+    mappings: new Map(
+      mappings.flat().map((mapping) => [mappingKey(mapping.zone_id, mapping.origin_ip), placeOf(mapping)])
+    )
   }
+  return records
 })
+
+/** Sends requests while faults strike, waits for every outcome, and answers what is on record of it. */
+export const runRound = Effect.fnUntraced(function*(laboratory: Laboratory, options: RoundOptions) {
+  const { name, names, seed, tally } = options
+  const from = yield* endsOfTopics
+  const planned = planFaults(
+    `${seed} faults`,
+    options.faults,
+    names.flatMap((fault) => faults[fault] === undefined ? [] : [[fault, faults[fault]] as const])
+  )
+  let struck = true
+  const emitting = yield* Effect.forkChild(emit(options, () => struck))
+  yield* Effect.forEach(
+    Map.groupBy(planned, ({ part }) => part).values(),
+    (ofPart) => strike(laboratory, ofPart, tally),
+    { concurrency: "unbounded", discard: true }
+  )
+  struck = false
+  yield* Fiber.join(emitting)
+  yield* untilAnswered(name)
+  return yield* recordsOf([name], from, name)
+})
+
+/** All that is on record of these rounds, once nobody writes any more. */
+export const wholeRecord = (rounds: ReadonlyArray<string>) => recordsOf(rounds, BEGINNING, "all")

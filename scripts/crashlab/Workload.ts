@@ -1,10 +1,10 @@
+import type { Choices } from "@origin-regions/consumer/fixtures/SeededChoices"
 import { type MappingRequest, requestRecord } from "@origin-regions/domain/MappingRequest"
 import { type Operation, requestTypes } from "@origin-regions/domain/Operation"
 import { Region } from "@origin-regions/domain/Region"
 import type { OutgoingRecord } from "@origin-regions/domain/SourceRecord"
 import { Vendor } from "@origin-regions/domain/Vendor"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
-import { Effect, Random } from "effect"
 
 const places = [["aws", "us-east-1"], ["aws", "eu-west-1"], ["gcp", "us-central1"], ["azure", "westeurope"], [
   "gcp",
@@ -14,6 +14,8 @@ const operations: ReadonlyArray<Operation> = ["create", "create", "create", "ups
 
 const ADDRESSES = 60
 const ZONES = 4
+/** How many of all requests can't be read. */
+const UNREADABLE = 0.02
 
 /** An address in one of several spellings, so that order must not depend on how it is written. */
 const spell = (index: number, spelling: number): string => {
@@ -26,24 +28,23 @@ const spell = (index: number, spelling: number): string => {
 export const zonesOf = (round: string): ReadonlyArray<ZoneId> =>
   Array.from({ length: ZONES }, (_, zone) => ZoneId.make(`${round}-${zone}`))
 
-/** A round's requests: random operations on few addresses, so that many meet at the same one. The random numbers decide, and so the seed. */
-export const makeRequests = Effect.fnUntraced(function*(round: string, count: number) {
-  const records: Array<OutgoingRecord> = []
-  for (let index = 0; index < count; index++) {
-    const operation = operations[yield* Random.nextIntBetween(0, operations.length, { halfOpen: true })] ?? "create"
-    const address = yield* Random.nextIntBetween(0, ADDRESSES, { halfOpen: true })
-    const spelling = yield* Random.nextIntBetween(0, 3, { halfOpen: true })
-    const [vendor, region] = places[yield* Random.nextIntBetween(0, places.length, { halfOpen: true })] ?? places[0]
-    const place = { zone_id: ZoneId.make(`${round}-${address % ZONES}`), ip: spell(address, spelling) }
-    const envelope = { specversion: "1.0", id: `${round}-${index}`, source: "/crashlab" } as const
-    const request: MappingRequest = operation === "delete"
-      ? { ...envelope, type: requestTypes.delete, data: place }
-      : {
-        ...envelope,
-        type: requestTypes[operation],
-        data: { ...place, vendor: Vendor.make(vendor), region: Region.make(region) }
-      }
-    records.push(requestRecord(request))
-  }
-  return records
-})
+const encoder = new TextEncoder()
+
+/** A round's next request: a random operation on one of few addresses, so that many meet at the same one; now and then none that can be read. */
+export const nextRequest = (round: string, number: number, choices: Choices): OutgoingRecord => {
+  const operation = choices.pick(operations) ?? "create"
+  const address = choices.below(ADDRESSES)
+  const ip = spell(address, choices.below(3))
+  const [vendor, region] = choices.pick(places) ?? places[0]
+  const zone_id = ZoneId.make(`${round}-${address % ZONES}`)
+  const envelope = { specversion: "1.0", id: `${round}-${number}`, source: "/crashlab" } as const
+  const request: MappingRequest = operation === "delete"
+    ? { ...envelope, type: requestTypes.delete, data: { zone_id, ip } }
+    : {
+      ...envelope,
+      type: requestTypes[operation],
+      data: { zone_id, ip, vendor: Vendor.make(vendor), region: Region.make(region) }
+    }
+  const record = requestRecord(request)
+  return choices.chance(UNREADABLE) ? { ...record, value: encoder.encode(`unreadable ${round}-${number}`) } : record
+}

@@ -1,0 +1,119 @@
+import type { Change } from "@origin-regions/consumer/fixtures/ApiRecords"
+import type { MappingOutcome } from "@origin-regions/domain/MappingOutcome"
+import type { Change as Request } from "@origin-regions/domain/RequestReader"
+
+/** A request for an address, with all that was said to have become of it. */
+export interface AnsweredRequest {
+  /** What its findings are counted by. */
+  readonly at: string
+  readonly request: Request
+  readonly answers: ReadonlyArray<MappingOutcome>
+}
+
+/** Something that was said and is not so, or was done and not said; `of` is the request, or the change, that it is about. */
+export interface Finding {
+  readonly of: string
+  readonly text: string
+}
+
+interface Placed {
+  readonly vendor: string
+  readonly region: string
+  readonly modified_on: string | null
+}
+
+const isSame = (one: Placed | null, other: Placed | null): boolean =>
+  one === null || other === null
+    ? one === other
+    : one.vendor === other.vendor && one.region === other.region && one.modified_on === other.modified_on
+
+const describe = (placed: Placed | null): string =>
+  placed === null ? "nothing" : `${placed.vendor} ${placed.region} of ${placed.modified_on}`
+
+/**
+ * Holds what was said about the requests of one address, in their order, against the changes that the API has made there, in theirs: every success has
+ * its change, with the API's own time; a 1145 has a mapping that was there before its request; and there is no change that no outcome tells of.
+ */
+export const checkClaims = (
+  requests: ReadonlyArray<AnsweredRequest>,
+  log: ReadonlyArray<Change>
+): ReadonlyArray<Finding> => {
+  const findings: Array<Finding> = []
+  /** The first change that is not explained yet. */
+  let next = 0
+
+  /** What has no outcome may have been done all the same: that it has none is another finding. */
+  const unanswered: Array<(change: Change) => boolean> = []
+
+  const unclaimed = (changes: ReadonlyArray<Change>) =>
+    changes.filter((change) => !unanswered.some((isAsked) => isAsked(change))).map(noOutcome)
+
+  /** Goes on behind a change. Those before it have to be attempts at the same thing. */
+  const goBehind = (index: number, isAttempt: (change: Change) => boolean) => {
+    findings.push(...unclaimed(log.slice(next, index + 1).filter((change) => !isAttempt(change))))
+    next = index + 1
+  }
+
+  const find = (fits: (change: Change) => boolean) => log.findIndex((change, index) => index >= next && fits(change))
+
+  for (const { answers, at, request } of requests) {
+    const said = (text: string) => findings.push({ of: at, text: `${at} ${request.operation}: ${text}` })
+    const asked = request.operation === "delete" ? null : request
+    const isAsked = ({ after }: Change) =>
+      after === null || asked === null
+        ? after === asked
+        : after.vendor === asked.vendor && after.region === asked.region
+
+    if (answers.length === 0) unanswered.push(isAsked)
+
+    const before = log[next - 1]?.after ?? null
+    for (const { data, outcomecode } of answers) {
+      if (outcomecode === "1145" && before === null) said("1145, and nothing was there before it")
+      const existing = "error" in data && "existing" in data.error ? data.error.existing ?? null : null
+      if (existing !== null && !isSame(existing, before)) {
+        said(`1145 of ${describe(existing)}, and ${describe(before)} was there`)
+      }
+      if (outcomecode === "unchanged" && before !== null) said(`unchanged, and ${describe(before)} was there`)
+    }
+
+    const successes = answers.flatMap(({ data }) => "result" in data && data.result !== "unchanged" ? [data] : [])
+    switch (request.operation) {
+      case "create":
+      case "upsert": {
+        let last = -1
+        for (const { mapping, result } of successes) {
+          const index = find((change) => isSame(change.after, mapping))
+          if (index === -1 || mapping === null) said(`${result} ${describe(mapping)}, which the API never did`)
+          else if (result === "created" && log[index]?.before !== null) {
+            said(`created ${describe(mapping)}, where the API replaced ${describe(log[index]?.before ?? null)}`)
+          }
+          last = Math.max(last, index)
+        }
+        if (last === -1) break
+        // An upsert may have been tried more than once.
+        goBehind(last, (change) => isAsked(change) && (request.operation === "upsert" || change === log[last]))
+        break
+      }
+      case "delete": {
+        const certain = successes.find(({ recovered }) => !recovered)
+        if (certain !== undefined) {
+          const index = find(({ after, before }) => after === null && isSame(before, certain.mapping))
+          if (index === -1) said(`deleted ${describe(certain.mapping)}, which the API never did`)
+          else goBehind(index, isAsked)
+        } else if (successes.length > 0) {
+          const change = log[next]
+          if (change?.after === null) next += 1
+          else if (before !== null) said(`deleted, and ${describe(before)} is still there`)
+        }
+      }
+    }
+  }
+  return [...findings, ...unclaimed(log.slice(next))]
+}
+
+const noOutcome = ({ after, before, operation, origin_ip, sequence, zone_id }: Change): Finding => ({
+  of: `change ${sequence}`,
+  text: `change ${sequence} of ${zone_id}/${origin_ip}, ${operation} from ${describe(before)} to ${
+    describe(after)
+  }: no outcome tells of it`
+})
