@@ -32,6 +32,8 @@ const issuesOf = (event: object): ReadonlyArray<string> => {
 const zoneMessage = "data.zone_id: zone_id must be 1 to 32 characters of A-Z a-z 0-9 _ -"
 const typeMessage = `type: type must be one of ${Object.values(requestTypes).join(", ")}`
 
+const verdictOnLength = (length: number) => verdictOn(envelope({ data: { ...data, region: "r".repeat(length) } }))
+
 describe("readRequest", () => {
   it.each(["create", "upsert"] as const)("reads a request to %s", (operation) => {
     const request = read(envelope({ type: requestTypes[operation] }))
@@ -158,9 +160,8 @@ describe("readRequest", () => {
   })
 
   it("calls a region unsupported that is longer than a name of one could be", () => {
-    const verdictOf = (length: number) => verdictOn(envelope({ data: { ...data, region: "r".repeat(length) } }))
-    assert.strictEqual(verdictOf(255)._tag, "Apply")
-    assert.strictEqual(verdictOf(256)._tag, "UnsupportedRegion")
+    assert.strictEqual(verdictOnLength(255)._tag, "Apply")
+    assert.strictEqual(verdictOnLength(256)._tag, "UnsupportedRegion")
   })
 
   it("leaves it to the API which regions there are", () => {
