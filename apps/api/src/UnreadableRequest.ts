@@ -38,6 +38,7 @@ export const answerUnreadable = (server: Server): void => {
     const last = latest.get(socket)
     // A whole request that came before is being done, and its answer is the first that is due.
     if (last?.request.complete === true && !last.response.writableFinished) {
+      socket.pause()
       last.response.once("finish", () => refuse(error, socket))
     } else {
       refuse(error, socket)
