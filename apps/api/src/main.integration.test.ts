@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Api } from "@origin-regions/testkit/Api"
 import { type ChildProcess, spawn } from "@origin-regions/testkit/ChildProcess"
 import { Leash } from "@origin-regions/testkit/Leash"
-import { Config, Duration, Effect, Fiber, Option, Stream } from "effect"
+import { Duration, Effect, Fiber, Option, Stream } from "effect"
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:http"
 import {
@@ -17,6 +17,7 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { fileURLToPath } from "node:url"
 import { assertNothingLost, type Sent, writing } from "./fixtures/AuditedWrites.ts"
+import { repetitions } from "./fixtures/Repetitions.ts"
 
 const main = fileURLToPath(new URL("./main.ts", import.meta.url))
 
@@ -94,10 +95,8 @@ const head = [
 const stoppingLine = (child: ChildProcess) =>
   child.firstLine((line) => line.includes("\"Stopping\"") ? Option.some(line) : Option.none())
 
-const defaultKillRounds = 3
-
 /** More by hand: `API_KILL_ROUNDS=50`. */
-const killRounds = Config.Int("API_KILL_ROUNDS").pipe(Config.withDefault(defaultKillRounds))
+const killRounds = repetitions("API_KILL_ROUNDS", 3)
 
 /** Beside the repository's own files, and so on a disk, where temporary files can be in memory. */
 const directoryOnDisk = Effect.acquireRelease(
@@ -238,29 +237,34 @@ describe("main", () => {
       assert.notInclude(said.join("\n"), "s3cret")
     }).pipe(Effect.scoped, Effect.provide(Leash.layer)))
 
-  it.live("keeps every acknowledged write through kill -9, and an audit log that tells just what is stored", () =>
-    Effect.gen(function*() {
-      const databasePath = join(yield* directoryOnDisk, "api.sqlite")
-      yield* Effect.gen(function*() {
-        const api = yield* Api
-        const rounds = yield* killRounds
-        const sent: Array<Sent> = []
-        for (let round = 0; round < rounds; round++) {
-          const { done, failed, sent: ofRound, stop } = yield* writing(api, `zone_${round}`)
-          yield* done(100)
-          yield* api.kill
-          yield* failed(1)
-          yield* stop
-          sent.push(...ofRound)
-          yield* api.start
-          yield* assertNothingLost(api, sent)
-        }
-        if (rounds > defaultKillRounds) {
-          yield* Effect.logInfo(`${rounds} rounds; writes by status: ${JSON.stringify(countByStatus(sent))}`)
-        }
-      }).pipe(Effect.provide(Api.layerWith({ databasePath })))
-      const database = new DatabaseSync(databasePath, { readOnly: true })
-      assert.deepStrictEqual({ ...database.prepare("PRAGMA integrity_check").get() }, { integrity_check: "ok" })
-      database.close()
-    }).pipe(Effect.scoped))
+  it.live(
+    "keeps every acknowledged write through kill -9, and an audit log that tells just what is stored",
+    () =>
+      Effect.gen(function*() {
+        const databasePath = join(yield* directoryOnDisk, "api.sqlite")
+        yield* Effect.gen(function*() {
+          const api = yield* Api
+          const sent: Array<Sent> = []
+          for (let round = 0; round < killRounds.count; round++) {
+            const { done, failed, sent: ofRound, stop } = yield* writing(api, `zone_${round}`)
+            yield* done(100)
+            yield* api.kill
+            yield* failed(1)
+            yield* stop
+            sent.push(...ofRound)
+            yield* api.start
+            yield* assertNothingLost(api, sent)
+          }
+          if (killRounds.isLong) {
+            yield* Effect.logInfo(
+              `${killRounds.count} rounds; writes by status: ${JSON.stringify(countByStatus(sent))}`
+            )
+          }
+        }).pipe(Effect.provide(Api.layerWith({ databasePath })))
+        const database = new DatabaseSync(databasePath, { readOnly: true })
+        assert.deepStrictEqual({ ...database.prepare("PRAGMA integrity_check").get() }, { integrity_check: "ok" })
+        database.close()
+      }).pipe(Effect.scoped),
+    killRounds.options
+  )
 })
