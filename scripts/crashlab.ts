@@ -13,6 +13,8 @@ import { CliConfig, Command, Flag, GlobalFlag } from "effect/cli"
 import { audit, type Terms, type Verdict } from "./crashlab/Audit.ts"
 import { calmApi, faults } from "./crashlab/Faults.ts"
 import { makeLaboratory } from "./crashlab/Laboratory.ts"
+import { mutatedConsumer } from "./crashlab/MutatedConsumer.ts"
+import { type Mutation, mutations } from "./crashlab/Mutations.ts"
 import { groupId, runRound, topics, wholeRecord } from "./crashlab/Round.ts"
 import { print, printError, runScript } from "./ScriptRuntime.ts"
 
@@ -34,6 +36,9 @@ const PARTITIONS = 6
 
 const generations = ["1", "2", "auto"] as const
 
+type Protection = keyof typeof mutations
+const protections = Object.keys(mutations) as Array<Protection>
+
 interface Flags {
   readonly rounds: number
   readonly requests: number
@@ -41,6 +46,8 @@ interface Flags {
   readonly consumers: number
   readonly delivery: Terms["delivery"]
   readonly generation: (typeof generations)[number]
+  /** The protection that is switched off. */
+  readonly without: Protection | undefined
   readonly logs: string | undefined
   readonly json: boolean
 }
@@ -72,6 +79,7 @@ const run = Effect.fnUntraced(function*(flags: Flags, seed: string, names: Reado
   const laboratory = yield* makeLaboratory({
     size: flags.consumers,
     logs: flags.logs,
+    root: flags.without === undefined ? undefined : yield* mutatedConsumer(mutations[flags.without]),
     environment: {
       KAFKA_GROUP_ID: groupId,
       REQUESTS_TOPIC: topics.requests,
@@ -100,6 +108,7 @@ const run = Effect.fnUntraced(function*(flags: Flags, seed: string, names: Reado
   const { findings, outOfOrder, wrongState, ...counts } = verdict
   const result = {
     seed,
+    ...(flags.without === undefined ? undefined : { without: flags.without }),
     delivery: flags.delivery,
     generation: flags.generation,
     rounds: flags.rounds,
@@ -118,6 +127,7 @@ const run = Effect.fnUntraced(function*(flags: Flags, seed: string, names: Reado
 
 interface Result {
   readonly seed: string
+  readonly without?: string
   readonly delivery: string
   readonly generation: string
   readonly rounds: number
@@ -128,14 +138,15 @@ interface Result {
 }
 
 const lastLineOf = (
-  { delivery, endedByThemselves, faults, generation, recovered, requests, rounds, seed }: Result,
+  { delivery, endedByThemselves, faults, generation, recovered, requests, rounds, seed, without }: Result,
   summary: string
 ): string => {
   const kinds = Object.entries(faults).toSorted(([one], [other]) => one.localeCompare(other))
   const struck = kinds.reduce((total, [, times]) => total + times, 0)
   const byKind = kinds.map(([fault, times]) => `${times} × ${fault}`).join(", ")
   const ended = endedByThemselves > 0 ? `, ${endedByThemselves} consumers ended by themselves` : ""
-  return `seed ${seed}, ${delivery}, generation ${generation}: ${rounds} rounds, ${requests} requests, ${struck} faults (${byKind})${ended}, ${recovered} recovered; ${summary}`
+  const crippled = without === undefined ? "" : ` without ${without}`
+  return `seed ${seed}, ${delivery}${crippled}, generation ${generation}: ${rounds} rounds, ${requests} requests, ${struck} faults (${byKind})${ended}, ${recovered} recovered; ${summary}`
 }
 
 const clients = Layer.unwrap(Effect.gen(function*() {
@@ -177,8 +188,8 @@ const crashlab = Command.make(
     faults: count("faults", 4, "Faults of a round"),
     consumers: count("consumers", 3, "Consumer processes of the group"),
     delivery: Flag.Literals("delivery", ["exactly-once", "at-least-once"]).pipe(
-      Flag.withDescription("The consumers' DELIVERY (default: exactly-once)"),
-      Flag.withDefault("exactly-once")
+      Flag.withDescription("The consumers' DELIVERY (default: exactly-once, or what --without needs)"),
+      Flag.optional
     ),
     generation: Flag.Literals("generation", generations).pipe(
       Flag.withDescription("The consumers' API_GENERATION (default: drawn from the seed)"),
@@ -192,19 +203,26 @@ const crashlab = Command.make(
       Flag.withDescription("Only the faults whose names contain this"),
       Flag.withDefault("")
     ),
+    without: Flag.Literals("without", protections).pipe(
+      Flag.withDescription("Switches off one of the consumer's protections, to see what that comes to"),
+      Flag.optional
+    ),
     logs: Flag.String("logs").pipe(
       Flag.withDescription("A folder for what the consumers write (default: none)"),
       Flag.optional
     ),
     json: Flag.Boolean("json").pipe(Flag.withDescription("Print the result as JSON"), Flag.withDefault(false))
   },
-  Effect.fnUntraced(function*({ generation, logs, only, seed: given, ...flags }) {
+  Effect.fnUntraced(function*({ delivery, generation, logs, only, seed: given, without, ...flags }) {
     const names = Object.keys(faults).filter((name) => name.includes(only))
     if (names.length === 0) return yield* new UnknownFault({ only })
     const seed = Option.isSome(given) ? given.value : String(yield* Random.nextInt)
     const drawn = seededChoices(`${seed} generation`).pick(generations) ?? "auto"
+    const mutation: Mutation | undefined = Option.isSome(without) ? mutations[without.value] : undefined
     const options: Flags = {
       ...flags,
+      without: Option.getOrUndefined(without),
+      delivery: Option.getOrElse(delivery, () => mutation?.delivery ?? "exactly-once"),
       generation: Option.getOrElse(generation, () => drawn),
       logs: Option.getOrUndefined(logs)
     }

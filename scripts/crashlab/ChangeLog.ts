@@ -45,6 +45,16 @@ export const checkClaims = (
   /** What has no outcome may have been done all the same: that it has none is another finding. */
   const unanswered: Array<(change: Change) => boolean> = []
 
+  /** What can be there now: what the last explained change has left, or what is left by those that may be of requests without an outcome. */
+  const present = (): ReadonlyArray<Placed | null> => {
+    const placed = [log[next - 1]?.after ?? null]
+    for (const change of log.slice(next)) {
+      if (!unanswered.some((isAsked) => isAsked(change))) break
+      placed.push(change.after)
+    }
+    return placed
+  }
+
   const unclaimed = (changes: ReadonlyArray<Change>) =>
     changes.filter((change) => !unanswered.some((isAsked) => isAsked(change))).map(noOutcome)
 
@@ -66,14 +76,18 @@ export const checkClaims = (
 
     if (answers.length === 0) unanswered.push(isAsked)
 
-    const before = log[next - 1]?.after ?? null
+    const before = present()
     for (const { data, outcomecode } of answers) {
-      if (outcomecode === "1145" && before === null) said("1145, and nothing was there before it")
-      const existing = "error" in data && "existing" in data.error ? data.error.existing ?? null : null
-      if (existing !== null && !isSame(existing, before)) {
-        said(`1145 of ${describe(existing)}, and ${describe(before)} was there`)
+      if (outcomecode === "1145" && before.every((placed) => placed === null)) {
+        said("1145, and nothing was there before it")
       }
-      if (outcomecode === "unchanged" && before !== null) said(`unchanged, and ${describe(before)} was there`)
+      const existing = "error" in data && "existing" in data.error ? data.error.existing ?? null : null
+      if (existing !== null && !before.some((placed) => isSame(placed, existing))) {
+        said(`1145 of ${describe(existing)}, and ${describe(before[0] ?? null)} was there`)
+      }
+      if (outcomecode === "unchanged" && !before.includes(null)) {
+        said(`unchanged, and ${describe(before[0] ?? null)} was there`)
+      }
     }
 
     const successes = answers.flatMap(({ data }) => "result" in data && data.result !== "unchanged" ? [data] : [])
@@ -103,7 +117,7 @@ export const checkClaims = (
         } else if (successes.length > 0) {
           const change = log[next]
           if (change?.after === null) next += 1
-          else if (before !== null) said(`deleted, and ${describe(before)} is still there`)
+          else if (!before.includes(null)) said(`deleted, and ${describe(before[0] ?? null)} is still there`)
         }
       }
     }

@@ -3,6 +3,7 @@ import { Api } from "@origin-regions/testkit/Api"
 import type { ChildProcessError } from "@origin-regions/testkit/ChildProcess"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import type { KafkaBrokerError } from "@origin-regions/testkit/KafkaBrokerError"
+import type { LinkState } from "@origin-regions/testkit/NetworkLink"
 import { Effect, Schema } from "effect"
 import type { Laboratory } from "./Laboratory.ts"
 
@@ -17,7 +18,7 @@ type FaultError = ChildProcessError | FaultsNotSet | KafkaBrokerError
 /** Something that happens to the system under load. */
 export interface Fault {
   /** What it strikes: faults of different parts strike at the same time, those of one part one after another. */
-  readonly part: "consumers" | "broker" | "API"
+  readonly part: "consumers" | "network" | "broker" | "API"
   /** Over when what it took away is back. The choices decide all that is left open. */
   readonly strike: (laboratory: Laboratory, choices: Choices) => Effect.Effect<void, FaultError, Api | KafkaBroker>
 }
@@ -60,14 +61,17 @@ const setApiFaults = (plan: object) =>
     })
   )
 
-/** Nothing fails, but an answer takes its time as from far away: there are always calls under way when something breaks. */
-export const calmApi = setApiFaults({
-  seed: 1,
-  rules: [{ fault: { type: "delay", millis: { mean: 30, maximum: 500 } } }]
-})
+/** An API that is far away, and now and then slow: there are always calls under way when something breaks, and some that come late. */
+const distance = [
+  { fault: { type: "delay", millis: { mean: 50, maximum: 1_000 } } },
+  { probability: 0.05, fault: { type: "delay", millis: { minimum: 500, maximum: 4_000 } } }
+]
+
+/** The API at its best. */
+export const calmApi = setApiFaults({ seed: 1, rules: distance })
 
 const unreliable = [
-  { probability: 0.6, fault: { type: "delay", millis: { mean: 30, maximum: 3_000 } } },
+  ...distance,
   { probability: 0.1, fault: { type: "reset", when: "after" } },
   { probability: 0.05, fault: { type: "reset", when: "before" } },
   { probability: 0.1, fault: { type: "error", status: 503, when: "after" } },
@@ -75,6 +79,31 @@ const unreliable = [
 ]
 
 const makeUnreliable = (choices: Choices) => setApiFaults({ seed: 1 + choices.below(1_000_000), rules: unreliable })
+
+/** Puts one consumer's way to the API or to Kafka into a state for a while. */
+const impaired = (to: "api" | "kafka", state: LinkState, minimum: number, maximum: number): Fault => ({
+  part: "network",
+  strike: Effect.fnUntraced(function*(laboratory, choices) {
+    const link = laboratory.link(anyPlace(laboratory, choices), to)
+    yield* link.set(state)
+    yield* within(choices, minimum, maximum)
+    yield* link.set("open")
+  })
+})
+
+/** Cuts one consumer's connections to Kafka again and again: in between it connects, and has something under way. */
+const flickering = (state: LinkState): Fault => ({
+  part: "network",
+  strike: Effect.fnUntraced(function*(laboratory, choices) {
+    const link = laboratory.link(anyPlace(laboratory, choices), "kafka")
+    for (let times = 3 + choices.below(12); times > 0; times--) {
+      yield* link.set(state)
+      yield* within(choices, 5, 50)
+      yield* link.set("open")
+      yield* within(choices, 50, 400)
+    }
+  })
+})
 
 export const faults: Readonly<Record<string, Fault>> = {
   "consumer killed": {
@@ -123,6 +152,17 @@ export const faults: Readonly<Record<string, Fault>> = {
     })
   },
   "all consumers killed": { part: "consumers", strike: killAll },
+  // Half a second of each is many lost calls in a row: a request is tried again at once.
+  "calls to the API cut before their effect": impaired("api", "losing requests", 200, 1_500),
+  "calls to the API cut after their effect": impaired("api", "losing answers", 200, 1_500),
+  "way to the API closed": impaired("api", "closed", 500, 6_000),
+  // Beyond the time-out of a call.
+  "way to the API silent": impaired("api", "silent", 500, 13_000),
+  "requests to Kafka cut": flickering("losing requests"),
+  "answers from Kafka cut": flickering("losing answers"),
+  "way to Kafka closed": impaired("kafka", "closed", 500, 8_000),
+  // Beyond the session: somebody else gets the partitions, and the one who is cut off does not hear of it.
+  "way to Kafka silent": impaired("kafka", "silent", 1_000, 16_000),
   "broker killed": {
     part: "broker",
     strike: Effect.fnUntraced(function*(_, choices) {

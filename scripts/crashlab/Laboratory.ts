@@ -1,7 +1,9 @@
 import { Api } from "@origin-regions/testkit/Api"
 import * as Consumer from "@origin-regions/testkit/Consumer"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
+import { makeKafkaLink } from "@origin-regions/testkit/KafkaLink"
 import { Leash } from "@origin-regions/testkit/Leash"
+import { makeNetworkLink, type NetworkLink } from "@origin-regions/testkit/NetworkLink"
 import { Effect, Exit, Scope, Semaphore, Stream } from "effect"
 import { appendFileSync } from "node:fs"
 import * as NodePath from "node:path"
@@ -15,6 +17,8 @@ export interface Laboratory {
   readonly terminate: (place: number) => Effect.Effect<void>
   readonly pause: (place: number) => Effect.Effect<void>
   readonly resume: (place: number) => Effect.Effect<void>
+  /** A place's way to the API, or to Kafka. */
+  readonly link: (place: number, to: "api" | "kafka") => NetworkLink
   /** How many consumers have ended without having been asked to. */
   readonly endedByThemselves: () => number
 }
@@ -23,6 +27,8 @@ export interface LaboratoryOptions {
   readonly size: number
   /** The consumers' settings, but for those that the laboratory knows. */
   readonly environment: Readonly<Record<string, string>>
+  /** Where the consumers' sources are, if not in this repository. */
+  readonly root: string | undefined
   /** The folder that gets what the consumers write, a file for each. */
   readonly logs: string | undefined
 }
@@ -33,13 +39,24 @@ interface Running {
 }
 
 /** A number of places for real consumer processes of one group. */
-export const makeLaboratory = Effect.fnUntraced(function*({ environment, logs, size }: LaboratoryOptions) {
+export const makeLaboratory = Effect.fnUntraced(function*({ environment, logs, root, size }: LaboratoryOptions) {
   const broker = yield* KafkaBroker
   const api = yield* Api
   const leash = yield* Leash
   const places = Array.from({ length: size }, (_, place) => place)
   const occupants: Array<Running | undefined> = []
   const locks = yield* Effect.forEach(places, () => Semaphore.make(1))
+  const apiUrl = new URL(api.baseUrl)
+  const links = yield* Effect.forEach(
+    places,
+    () => Effect.all({ api: makeNetworkLink(apiUrl.host), kafka: makeKafkaLink(broker.brokers[0] ?? "") })
+  )
+
+  const link: Laboratory["link"] = (place, to) => {
+    const ofPlace = links[place]
+    if (ofPlace === undefined) throw new Error(`there is no place ${place}`)
+    return ofPlace[to]
+  }
   let started = 0
   let endedByThemselves = 0
 
@@ -69,11 +86,11 @@ export const makeLaboratory = Effect.fnUntraced(function*({ environment, logs, s
     const scope = yield* Scope.make()
     const consumer = yield* Consumer.spawn({
       ...environment,
-      KAFKA_BROKERS: broker.brokers.join(","),
-      CLOUDFLARE_BASE_URL: api.baseUrl,
+      KAFKA_BROKERS: link(place, "kafka").address,
+      CLOUDFLARE_BASE_URL: `http://${link(place, "api").address}${apiUrl.pathname}`,
       CLOUDFLARE_API_TOKEN: api.token,
       HTTP_PORT: "0"
-    }).pipe(Effect.provideService(Scope.Scope, scope), Effect.provideService(Leash, leash), Effect.orDie)
+    }, root).pipe(Effect.provideService(Scope.Scope, scope), Effect.provideService(Leash, leash), Effect.orDie)
     const running = { consumer, scope }
     occupants[place] = running
     yield* Effect.forkDetach(keepLines(place, consumer))
@@ -101,6 +118,7 @@ export const makeLaboratory = Effect.fnUntraced(function*({ environment, logs, s
     terminate: (place) => at(place, vacate(place, ({ terminate }) => terminate)),
     pause: (place) => at(place, Effect.suspend(() => occupants[place]?.consumer.pause ?? Effect.void)),
     resume: (place) => at(place, Effect.suspend(() => occupants[place]?.consumer.resume ?? Effect.void)),
+    link,
     endedByThemselves: () => endedByThemselves
   }
   yield* Effect.addFinalizer(() => Effect.forEach(places, laboratory.kill, { discard: true }))

@@ -25,7 +25,7 @@ class Stalled extends Schema.TaggedError<Stalled>()("Stalled", { round: Schema.S
 }
 
 const PATIENCE = Duration.minutes(3)
-const BATCH = 20
+const BATCH = 30
 
 export const topics = { requests: "lab.requests", outcomes: "lab.outcomes", deadLetters: "lab.dead-letters" }
 export const groupId = "lab"

@@ -13,13 +13,18 @@ export interface Consumer
   readonly resume: Effect.Effect<void>
 }
 
-/** Spawns the consumer with these settings and nothing else of our environment; it may still be starting, or refuse to. */
+/**
+ * Spawns the consumer with these settings and nothing else of our environment; it may still be starting, or refuse to. `root` is where its sources are, if
+ * not in this repository.
+ */
 export const spawn: (
-  environment: Readonly<Record<string, string>>
-) => Effect.Effect<Consumer, ChildProcessError, Scope.Scope | Leash> = Effect.fnUntraced(function*(environment) {
+  environment: Readonly<Record<string, string>>,
+  root?: string
+) => Effect.Effect<Consumer, ChildProcessError, Scope.Scope | Leash> = Effect.fnUntraced(function*(environment, root) {
   const { address, exit, kill, lines, pid, ready, signal, terminate } = yield* spawnServer({
     name: "The consumer",
     entry: "apps/consumer/src/main.ts",
+    root,
     environment,
     readyPath: "/health/ready"
   })

@@ -10,6 +10,8 @@ export interface ServerProcessOptions {
   readonly name: string
   /** Its program, from the repository's root. */
   readonly entry: string
+  /** Another root: a copy of the repository. */
+  readonly root?: string | undefined
   /** Its settings. Of our own environment it gets only what any program needs. */
   readonly environment: Readonly<Record<string, string>>
   /** The path that answers 200 once it can do its work. */
@@ -48,14 +50,14 @@ const answers200 = (url: string): Effect.Effect<void, string> =>
 
 export const spawnServer = Effect.fnUntraced(
   function*(
-    { entry, environment, name, readyPath }: ServerProcessOptions
+    { entry, environment, name, readyPath, root = workspaceRoot }: ServerProcessOptions
   ): Effect.fn.Return<ServerProcess, ChildProcessError, Scope.Scope | Leash> {
     const inherited = Object.fromEntries(surroundings.map((variable) => [variable, process.env[variable]]))
     const child = yield* spawn({
       name,
       command: process.execPath,
-      args: [NodePath.join(workspaceRoot, entry)],
-      directory: workspaceRoot,
+      args: [NodePath.join(root, entry)],
+      directory: root,
       environment: { ...inherited, ...environment },
       grace: "15 seconds"
     })
