@@ -6,6 +6,7 @@ import { inOrder } from "./KafkaClient.ts"
 
 /** A broker of kafkajs' own, as far as we use it by ourselves. */
 export interface ClusterBroker {
+  readonly nodeId: number | string
   readonly versions: Readonly<Record<number, { readonly minVersion: number; readonly maxVersion: number }>>
   readonly connectionPool: { send<A>(request: ProtocolRequest<A>): Promise<A> }
   disconnect(): Promise<void>
