@@ -321,9 +321,11 @@ layer(layerOwnKafka, { excludeTestServices: true, timeout: "2 minutes" })(
     it.effect("costs no outcome, and makes none twice", () =>
       Effect.gen(function*() {
         const broker = yield* KafkaBroker
-        const { commit, outcomes, transactions } = yield* workplace()
+        const { commit, member, outcomes, transactions } = yield* workplace()
         let committed = 0
         let failures = 0
+        let lastFailure = "none"
+        let kills = 0
         let goal = Infinity
         const round = Effect.suspend(() =>
           commit([`v-${committed}`], [{ partition: 0, offset: committed + 1, metadata: `me|${committed}` }])
@@ -332,21 +334,35 @@ layer(layerOwnKafka, { excludeTestServices: true, timeout: "2 minutes" })(
             onSuccess: () => {
               committed += 1
             },
-            onFailure: () => {
+            onFailure: ({ message }) => {
               failures += 1
+              lastFailure = message
             }
           })
         )
         const working = yield* Effect.forkScoped(Effect.repeat(round, { while: () => committed < goal }))
         // Not every kill meets a transaction at work.
-        for (let kills = 0; kills < 2 || failures === 0; kills++) {
-          const at = committed + 50
-          yield* until(() => committed >= at)
-          yield* broker.kill
-          yield* broker.start
-        }
-        goal = committed + 50
-        yield* Fiber.join(working)
+        const killing = Effect.gen(function*() {
+          for (; kills < 2 || failures === 0; kills++) {
+            const at = committed + 50
+            yield* until(() => committed >= at)
+            yield* broker.kill
+            yield* broker.start
+          }
+          goal = committed + 50
+          yield* Fiber.join(working)
+        })
+        // Where it gets stuck, this is what one wants to know.
+        yield* Effect.onInterrupt(killing, () =>
+          Effect.flatMap(broker.instance, (instance) =>
+            Effect.logError(`Stuck after ${kills} kills and ${committed} commits`, {
+              instance,
+              failures,
+              lastFailure,
+              pending: transactions.pending(),
+              assignments: member.assignments.length,
+              generation: member.assignments.at(-1)?.generation
+            })))
         assert.strictEqual((yield* transactions.stableOffsets([0], false)).get(0)?.offset, committed)
         assert.deepStrictEqual(yield* readToEnd(outcomes), [...numbered("v", committed)].toSorted())
       }))
