@@ -1,7 +1,7 @@
 /** Breaks a running system in every way it knows, under load, and proves from its own records that no request was lost, doubled, or answered falsely. */
 import { ApiSettings } from "@origin-regions/api-client/ApiSettings"
 import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
-import { seededChoices } from "@origin-regions/consumer/fixtures/SeededChoices"
+import { seededChoices } from "@origin-regions/testkit/SeededChoices"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { KafkaTopicReader } from "@origin-regions/kafka/KafkaTopicReader"

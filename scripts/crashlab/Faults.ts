@@ -1,4 +1,4 @@
-import type { Choices } from "@origin-regions/consumer/fixtures/SeededChoices"
+import type { Choices } from "@origin-regions/testkit/SeededChoices"
 import { Api } from "@origin-regions/testkit/Api"
 import type { ChildProcessError } from "@origin-regions/testkit/ChildProcess"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"

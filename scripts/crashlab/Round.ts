@@ -1,6 +1,6 @@
 import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { changesOf } from "@origin-regions/consumer/fixtures/ApiRecords"
-import { seededChoices } from "@origin-regions/consumer/fixtures/SeededChoices"
+import { seededChoices } from "@origin-regions/testkit/SeededChoices"
 import { mappingKey } from "@origin-regions/domain/MappingKey"
 import { readOutcome } from "@origin-regions/domain/MappingOutcome"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"

@@ -1,4 +1,4 @@
-import type { Choices } from "@origin-regions/consumer/fixtures/SeededChoices"
+import type { Choices } from "@origin-regions/testkit/SeededChoices"
 import { type MappingRequest, requestRecord } from "@origin-regions/domain/MappingRequest"
 import { type Operation, requestTypes } from "@origin-regions/domain/Operation"
 import { Region } from "@origin-regions/domain/Region"
