@@ -522,7 +522,12 @@ layer(onFile(), { excludeTestServices: true })("ApiServer, below HTTP", (it) => 
       const answers = answersIn(received)
       assert.deepStrictEqual(answers.map(({ status }) => status), statuses)
       for (const { body, status } of answers) {
-        if (status !== 200) assert.include([failureOf("invalid_ip"), failureOf("invalid_headers")].map((failure) => JSON.stringify(failure)), body)
+        if (status !== 200) {
+          assert.include(
+            [failureOf("invalid_ip"), failureOf("invalid_headers")].map((failure) => JSON.stringify(failure)),
+            body
+          )
+        }
       }
       assert.lengthOf(resultOf(AllEntries, yield* call({ path })).value, made)
     }))

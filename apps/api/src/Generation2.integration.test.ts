@@ -105,7 +105,12 @@ layer(onFile(), { excludeTestServices: true })("ApiServer, generation 2", (it) =
     ["no address in the body", "192.0.2.1", { vendor: "aws", region: "us-east-1" }, "invalid_ip"],
     ["a NUL byte in the address", "192.0.2.1", { ...draft, origin_ip: "192.0.2.1\0" }, "invalid_ip"],
     ["a NUL byte in the path", "192.0.2.1%00", draft, "invalid_ip"],
-    ["an address only in the prototype", "192.0.2.1", JSON.parse(`{"__proto__":${JSON.stringify(draft)}}`), "invalid_ip"],
+    [
+      "an address only in the prototype",
+      "192.0.2.1",
+      JSON.parse(`{"__proto__":${JSON.stringify(draft)}}`),
+      "invalid_ip"
+    ],
     ["two dots as path", "..", draft, "invalid_ip"],
     ["the field of another generation", "192.0.2.1", { ...draft, origin_ip: undefined, ip: "192.0.2.1" }, "invalid_ip"],
     ["an address that is none in the path", "192.0.2", draft, "invalid_ip"],
