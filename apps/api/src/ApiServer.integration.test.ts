@@ -41,6 +41,8 @@ import { RateLimit } from "./RateLimit.ts"
 import { Settings } from "./Settings.ts"
 import { supportedRegions } from "./SupportedRegions.ts"
 
+const item = (origin_ip: string) => ({ origin_ip, vendor: "aws", region: "us-east-1" })
+
 const batch = (method: "PATCH" | "DELETE", zone: string, body?: unknown) =>
   call({ method, path: `${zone}/batch`, ...(body === undefined ? {} : { body }) })
 
@@ -518,7 +520,7 @@ layer(onFile(), { excludeTestServices: true })("ApiServer, below HTTP", (it) => 
     Effect.gen(function*() {
       const path = yield* newZone
       const head = [`POST ${path} HTTP/1.1`, "Host: x", "Authorization: Bearer t0ken", ...rest]
-      const received = yield* exchange(yield* port, Buffer.from(head.join("\r\n")), { whole: false })
+      const received = yield* exchange(yield* port, Buffer.from(head.join("\r\n")), { isWhole: false })
       const answers = answersIn(received)
       assert.deepStrictEqual(answers.map(({ status }) => status), statuses)
       for (const { body, status } of answers) {
@@ -691,7 +693,6 @@ describe("ApiServer", () => {
       assert.lengthOf(all.value, ZONE_LIMIT)
       const generation2 = `/client/v4/zones/${zoneId}/origin/cloud_regions`
       const put = (path: string, body: unknown) => call({ method: "PUT", path: `${generation2}/${path}`, body })
-      const item = (origin_ip: string) => ({ origin_ip, vendor: "aws", region: "us-east-1" })
       assertFailure(yield* put("192.0.2.1", item("192.0.2.1")), ["limit_reached"])
       assertFailure(yield* put("batch", [item("10.0.0.1"), item("192.0.2.1")]), ["limit_reached"])
       assert.strictEqual((yield* put("10.0.0.1", item("10.0.0.1"))).status, 200)

@@ -6,6 +6,9 @@ import { halvesOf, INSPECTED, makeLiveMemory } from "./LiveMemory.ts"
 
 const MEBIBYTE = 1024 * 1024
 
+const measured = (...mebibytes: ReadonlyArray<number>) =>
+  mebibytes.map((each) => ({ live: each * MEBIBYTE, resident: 0 }))
+
 describe("makeLiveMemory", () => {
   it.live("tells what a process still has in use, and not what it has dropped", () =>
     Effect.gen(function*() {
@@ -25,9 +28,6 @@ describe("makeLiveMemory", () => {
 })
 
 describe("halvesOf", () => {
-  const measured = (...mebibytes: ReadonlyArray<number>) =>
-    mebibytes.map((each) => ({ live: each * MEBIBYTE, resident: 0 }))
-
   it("compares medians, without the first tenth and whatever a single measurement says", () => {
     const { description, first, second } = halvesOf("live", measured(90, 10, 11, 80, 12, 11, 20, 21, 22, 20))
     assert.deepStrictEqual([first, second], [12 * MEBIBYTE, 20 * MEBIBYTE])
