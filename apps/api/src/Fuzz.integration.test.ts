@@ -146,7 +146,8 @@ it.live(
           { isWhole: true }
         )
       assert.match((yield* ask("/health")).text, /^HTTP\/1\.1 200 /u)
-      for (const zone of ["zone", "fuzz_0"]) {
+      // Few odd ones are writes that can be done.
+      for (const zone of requests.isLong ? ["fuzz_0", "zone"] : ["fuzz_0"]) {
         assert.include((yield* ask(`/audit?zone=${zone}`)).text, `"zone_id":"${zone}"`, "some writes were accepted")
       }
       if (!requests.isLong) return
