@@ -1,9 +1,9 @@
-import type { Choices } from "@origin-regions/consumer/fixtures/SeededChoices"
 import { Api } from "@origin-regions/testkit/Api"
 import type { ChildProcessError } from "@origin-regions/testkit/ChildProcess"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import type { KafkaBrokerError } from "@origin-regions/testkit/KafkaBrokerError"
 import type { LinkState } from "@origin-regions/testkit/NetworkLink"
+import type { Choices } from "@origin-regions/testkit/SeededChoices"
 import { Effect, Schema } from "effect"
 import type { Laboratory } from "./Laboratory.ts"
 

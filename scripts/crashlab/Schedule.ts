@@ -1,4 +1,4 @@
-import { type Choices, seededChoices } from "@origin-regions/consumer/fixtures/SeededChoices"
+import { type Choices, seededChoices } from "@origin-regions/testkit/SeededChoices"
 import type { Fault } from "./Faults.ts"
 
 /** A fault to come. */

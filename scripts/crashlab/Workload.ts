@@ -1,10 +1,10 @@
-import type { Choices } from "@origin-regions/consumer/fixtures/SeededChoices"
 import { type MappingRequest, requestRecord } from "@origin-regions/domain/MappingRequest"
 import { type Operation, requestTypes } from "@origin-regions/domain/Operation"
 import { Region } from "@origin-regions/domain/Region"
 import type { OutgoingRecord } from "@origin-regions/domain/SourceRecord"
 import { Vendor } from "@origin-regions/domain/Vendor"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
+import type { Choices } from "@origin-regions/testkit/SeededChoices"
 
 const places = [["aws", "us-east-1"], ["aws", "eu-west-1"], ["gcp", "us-central1"], ["azure", "westeurope"], [
   "gcp",

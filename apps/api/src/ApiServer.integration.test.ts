@@ -13,6 +13,7 @@ import { ApiServer } from "./ApiServer.ts"
 import { Authentication } from "./Authentication.ts"
 import { Credentials } from "./Credentials.ts"
 import { Faults } from "./Faults.ts"
+import { answersIn, exchange } from "./fixtures/RawAnswers.ts"
 import {
   type Answer,
   assertFailure,
@@ -39,6 +40,8 @@ import { OriginRegions } from "./OriginRegions.ts"
 import { RateLimit } from "./RateLimit.ts"
 import { Settings } from "./Settings.ts"
 import { supportedRegions } from "./SupportedRegions.ts"
+
+const item = (origin_ip: string) => ({ origin_ip, vendor: "aws", region: "us-east-1" })
 
 const batch = (method: "PATCH" | "DELETE", zone: string, body?: unknown) =>
   call({ method, path: `${zone}/batch`, ...(body === undefined ? {} : { body }) })
@@ -125,6 +128,8 @@ layer(onFile(), { excludeTestServices: true })("ApiServer, generation 1", (it) =
           { ip: "2001:DB8::1", vendor: "aws", region: "us-east-1" },
           { ip: "192.0.2.2", vendor: "aws", region: "westeurope" },
           7,
+          JSON.parse("{\"__proto__\":{\"ip\":\"192.0.2.3\",\"vendor\":\"aws\",\"region\":\"us-east-1\"}}"),
+          { ip: "192.0.2.4\0", vendor: "aws", region: "us-east-1" },
           { ip: "192.0.2.1", vendor: "oci", region: "eu-frankfurt-1" }
         ])
       )
@@ -137,7 +142,9 @@ layer(onFile(), { excludeTestServices: true })("ApiServer, generation 1", (it) =
         failed: [
           { "origin-ip": "010.0.0.1", error: apiErrors.invalid_ip.message },
           { "origin-ip": "192.0.2.2", error: apiErrors.unsupported_region.message },
-          { "origin-ip": "", error: apiErrors.invalid_ip.message }
+          { "origin-ip": "", error: apiErrors.invalid_ip.message },
+          { "origin-ip": "", error: apiErrors.invalid_ip.message },
+          { "origin-ip": "192.0.2.4\0", error: apiErrors.invalid_ip.message }
         ]
       })
       const all = resultOf(AllEntries, yield* call({ path: zone }))
@@ -257,6 +264,10 @@ layer(onFile(), { excludeTestServices: true })("ApiServer, generation 1", (it) =
     "%E2%82%AC",
     "1.2.3.4;x",
     "1.2.3.4%2500",
+    "1.2.3.4%00",
+    "..",
+    "%2e%2e",
+    "__proto__",
     "batch2"
   ])(
     "refuses the address %s in the path",
@@ -283,6 +294,11 @@ layer(onFile(), { excludeTestServices: true })("ApiServer, generation 1", (it) =
     ["GET", `${collection("zone")}/%`],
     ["DELETE", `${collection("zone")}/%C0%AF`],
     ["GET", `${collection("zone")}/..`.replace("cache", "%2e%2e")],
+    ["GET", `${collection("zone")}/../origin_cloud_regions`],
+    ["GET", `/client/v4/zones/zone/../zone/cache/origin_cloud_regions`],
+    ["DELETE", `${collection("zone")}/%2e%2e/batch`],
+    ["GET", collection("..")],
+    ["GET", collection("zone%00")],
     ["GET", collection("zone").toUpperCase()],
     ["GET", collection("zone").replace("zones", "/zones")],
     ["PUT", collection("zone")],
@@ -443,6 +459,8 @@ layer(onFile(), { excludeTestServices: true })("ApiServer, generation 1", (it) =
     }))
 })
 
+const port = Effect.map(ApiServer, ({ address }) => Number(new URL(address).port))
+
 const write = (text: string) =>
   Effect.flatMap(ApiServer, ({ address }) =>
     Effect.callback<string>((resume) => {
@@ -478,7 +496,44 @@ const insist = (socket: Socket): void => {
   socket.write("\x01\x02", (error) => error ?? setImmediate(insist, socket))
 }
 
+const failureOf = (name: ApiErrorName) => ({
+  success: false,
+  errors: [{ code: apiErrors[name].code, message: apiErrors[name].message }],
+  messages: [],
+  result: null
+})
+
 layer(onFile(), { excludeTestServices: true })("ApiServer, below HTTP", (it) => {
+  const json = JSON.stringify(draft)
+  const withLength = (length: number) => [`Content-Length: ${length}`, "", json]
+  it.effect.each<readonly [string, ReadonlyArray<string>, ReadonlyArray<number>, number]>([
+    ["says that it is longer", withLength(json.length + 1), [400], 0],
+    ["says that it is shorter", withLength(json.length - 1), [400, 400], 0],
+    ["says that it is nothing", withLength(0), [400, 400], 0],
+    ["says that it is as long as none can be", withLength(1e300), [400], 0],
+    ["has a length that is none", ["Content-Length: -1", "", json], [400], 0],
+    ["has a chunk that is longer", ["Transfer-Encoding: chunked", "", "fff", json], [400], 0],
+    ["has a chunk that is shorter", ["Transfer-Encoding: chunked", "", "1", json, "0", "", ""], [400], 0],
+    ["has chunks without end", ["Transfer-Encoding: chunked", "", json.length.toString(16), json, ""], [400], 0],
+    ["is as long as it says", withLength(json.length), [200], 1]
+  ])("answers a body that %s", ([, rest, statuses, made]) =>
+    Effect.gen(function*() {
+      const path = yield* newZone
+      const head = [`POST ${path} HTTP/1.1`, "Host: x", "Authorization: Bearer t0ken", ...rest]
+      const received = yield* exchange(yield* port, Buffer.from(head.join("\r\n")), { isWhole: false })
+      const answers = answersIn(received)
+      assert.deepStrictEqual(answers.map(({ status }) => status), statuses)
+      for (const { body, status } of answers) {
+        if (status !== 200) {
+          assert.include(
+            [failureOf("invalid_ip"), failureOf("invalid_headers")].map((failure) => JSON.stringify(failure)),
+            body
+          )
+        }
+      }
+      assert.lengthOf(resultOf(AllEntries, yield* call({ path })).value, made)
+    }))
+
   const head = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
   it.effect.each<readonly [string, string, number]>([
     ["something else than HTTP", "\x16\x03\x01\x02\r\n\r\n", 400],
@@ -492,12 +547,7 @@ layer(onFile(), { excludeTestServices: true })("ApiServer, below HTTP", (it) => 
       const [start = "", ...body] = (yield* write(text)).split("\r\n\r\n")
       assert.match(start, new RegExp(`^HTTP/1.1 ${status} `, "u"))
       assert.match(start, /^content-type: application\/json$/mu)
-      assert.deepStrictEqual(JSON.parse(body.join("")), {
-        success: false,
-        errors: [{ code: apiErrors.invalid_headers.code, message: apiErrors.invalid_headers.message }],
-        messages: [],
-        result: null
-      })
+      assert.deepStrictEqual(JSON.parse(body.join("")), failureOf("invalid_headers"))
     }))
 
   it.effect("serves HTTP/1.0 without a host, and an expectation that it does not know", () =>
@@ -641,6 +691,12 @@ describe("ApiServer", () => {
       )
       const all = resultOf(AllEntries, yield* patch(zone, { ...draft, ip: "10.0.0.0", region: "us-west-2" }))
       assert.lengthOf(all.value, ZONE_LIMIT)
+      const generation2 = `/client/v4/zones/${zoneId}/origin/cloud_regions`
+      const put = (path: string, body: unknown) => call({ method: "PUT", path: `${generation2}/${path}`, body })
+      assertFailure(yield* put("192.0.2.1", item("192.0.2.1")), ["limit_reached"])
+      assertFailure(yield* put("batch", [item("10.0.0.1"), item("192.0.2.1")]), ["limit_reached"])
+      assert.strictEqual((yield* put("10.0.0.1", item("10.0.0.1"))).status, 200)
+      assert.strictEqual((yield* put("batch", [item("10.0.0.2")])).status, 200)
       assert.notDeepEqual(all.value[0], first.value)
     }).pipe(Effect.provide(shared)))
 

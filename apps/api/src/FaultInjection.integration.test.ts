@@ -1,4 +1,5 @@
 import { assert, describe, it, layer } from "@effect/vitest"
+import { type ApiErrorName, apiErrors } from "@origin-regions/domain/ApiError"
 import { Api } from "@origin-regions/testkit/Api"
 import { Duration, Effect, Fiber } from "effect"
 
@@ -68,6 +69,22 @@ layer(withFaults, { excludeTestServices: true })("fault injection", (it) => {
         assert.deepStrictEqual(yield* inZone(zone), { changes: done, mappings: done })
       })
   )
+
+  it.effect.each<readonly [string, { readonly code?: number }, ApiErrorName]>([
+    ["1140, where it does not say", {}, "internal_error"],
+    ["1140", { code: 1140 }, "internal_error"],
+    ["1156", { code: 1156 }, "region_check_failed"]
+  ])("answers with %s", ([, code, name]) =>
+    Effect.gen(function*() {
+      yield* plan({ fault: { type: "error", status: 500, ...code, when: "before" } })
+      const { code: expected, message } = apiErrors[name]
+      assert.deepStrictEqual<unknown>((yield* send("POST", collection("coded"), draft)).body, {
+        success: false,
+        errors: [{ code: expected, message }],
+        messages: [],
+        result: null
+      })
+    }))
 
   it.effect("throttles with the time to wait", () =>
     Effect.gen(function*() {

@@ -1,4 +1,5 @@
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import { apiErrors } from "@origin-regions/domain/ApiError"
 import { Effect, Schedule, Stream } from "effect"
 import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { failure } from "./Envelope.ts"
@@ -29,7 +30,8 @@ const met = <R>(fate: Fate, answering: Answering<R>): Answering<R | HttpServerRe
     case "delay":
       return Effect.delay(answering, fate.millis)
     case "error": {
-      const answer = failure(["internal_error"], { status: fate.status })
+      const name = fate.code === apiErrors.region_check_failed.code ? "region_check_failed" : "internal_error"
+      const answer = failure([name], { status: fate.status })
       return fate.when === "before" ? Effect.succeed(answer) : Effect.as(answering, answer)
     }
     case "reset":

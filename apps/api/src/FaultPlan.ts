@@ -1,3 +1,4 @@
+import { apiErrors } from "@origin-regions/domain/ApiError"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
 import { Result, Schema, SchemaIssue } from "effect"
 
@@ -19,7 +20,7 @@ const When = Schema.Literals(["before", "after"])
  * What happens to a request:
  *
  * - `delay`: it waits before anything is done;
- * - `error`: it is answered with a 5xx;
+ * - `error`: it is answered with a 5xx and 1140, or the code that it says;
  * - `reset`: its connection is reset;
  * - `slow_body`: its answer comes in ten pieces over this time;
  * - `throttle`: it is answered with 429, and so is every other request of the rule for `storm_millis`.
@@ -29,6 +30,9 @@ const Fault = Schema.Union([
   Schema.Struct({
     type: Schema.Literal("error"),
     status: Schema.Int.check(Schema.isBetween({ minimum: 500, maximum: 599 })),
+    code: Schema.optionalKey(
+      Schema.Literals([apiErrors.internal_error.code, apiErrors.region_check_failed.code])
+    ),
     when: When
   }),
   Schema.Struct({ type: Schema.Literal("reset"), when: When }),

@@ -117,6 +117,11 @@ describe("readFaultPlan", () => {
       { seed: 1, rules: [{ fault: { type: "error", status: 400, when: "before" } }] },
       /status/u
     ],
+    [
+      "a code that is no fault",
+      { seed: 1, rules: [{ fault: { type: "error", status: 500, code: 1145, when: "before" } }] },
+      /code/u
+    ],
     ["too many rules", { seed: 1, rules: Array.from({ length: 33 }, () => ({ fault: reset })) }, /^rules: /u]
   ])("says what is wrong with %s", (_, plan, sentence) => {
     const read = readFaultPlan(plan === undefined ? "{" : JSON.stringify(plan))

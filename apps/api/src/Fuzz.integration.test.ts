@@ -1,213 +1,169 @@
 import { assert, it } from "@effect/vitest"
 import { Api } from "@origin-regions/testkit/Api"
-import { Config, Effect, Random } from "effect"
-import { connect } from "node:net"
+import { halvesOf, INSPECTED, type LiveMemory, makeLiveMemory } from "@origin-regions/testkit/LiveMemory"
+import { type Choices, seededChoices } from "@origin-regions/testkit/SeededChoices"
+import { Clock, Config, Console, Effect } from "effect"
+import { oddRequest } from "./fixtures/OddRequests.ts"
+import { bytesOf, properRequest } from "./fixtures/ProperRequests.ts"
+import { answersIn, exchange, type RawAnswer } from "./fixtures/RawAnswers.ts"
+import { repetitions } from "./fixtures/Repetitions.ts"
 
 /** More by hand: `API_FUZZ_REQUESTS=1000000`. */
-const requestCount = Config.Int("API_FUZZ_REQUESTS").pipe(Config.withDefault(3000))
+const requests = repetitions("API_FUZZ_REQUESTS", 3000)
+const seed = Effect.runSync(Config.String("API_FUZZ_SEED").pipe(Config.withDefault("origin-regions")))
 
-const CONNECTIONS = 16
+const CONNECTIONS = 32
 
-const below = (limit: number) => Random.nextIntBetween(0, limit, { halfOpen: true })
+/** With the lengths of runs of them, a third of all requests are proper ones. */
+const PROPER_RUN_ONE_IN = 10
+const LONGEST_RUN = 8
 
-const pick = <A>(choices: ReadonlyArray<A>): Effect.Effect<A> => Effect.orDie(Random.choice(choices))
+/** How often memory is measured, with nothing in flight: after each of so many parts of the requests. */
+const MEASUREMENTS = 20
+const MOST_GROWTH = { live: 1.05, resident: 1.1 }
 
-const ips = [
-  "192.0.2.1",
-  "2001:DB8::1",
-  "010.0.0.1",
-  "::ffff:192.0.2.1",
-  "fe80::1%eth0",
-  "",
-  "192.0.2.1\0",
-  "\u{1F600}",
-  "__proto__"
-]
-const segments = [
-  "zones",
-  "zone",
-  "cache",
-  "origin",
-  "origin_cloud_regions",
-  "cloud_regions",
-  "batch",
-  "supported_regions",
-  "..",
-  ".",
-  "%2e%2e",
-  "%",
-  "%zz",
-  "%00",
-  "%C0%AF",
-  "2001%3Adb8::1",
-  "192.0.2.1",
-  "192.0.2.0/24",
-  ";",
-  "#",
-  "z".repeat(33),
-  "z".repeat(3000),
-  "//",
-  "%F0%9F%98%80",
-  "constructor"
-]
-const methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "get", "BREW"]
-const collections = ["/client/v4/zones/zone/cache/origin_cloud_regions", "/client/v4/zones/zone/origin/cloud_regions"]
-const values = [null, true, 0, -1, 1e308, "", "aws", "us-east-1", "__proto__", [], {}, [[]], "x".repeat(5000)]
-const headers = (token: string) => [
-  `Authorization: Bearer ${token}`,
-  "Authorization: Bearer wrong",
-  "Authorization: Bearer",
-  "Authorization: \u00ff",
-  "X-Auth-Email: a@example.com",
-  "Cookie: a=b; a",
-  "Content-Type: text/html",
-  "Content-Type: \u00e9",
-  "Content-Encoding: gzip",
-  "Transfer-Encoding: chunked",
-  "Transfer-Encoding: x",
-  "Content-Length: -1",
-  "Content-Length: 9999999",
-  "Content-Length: 3, 3",
-  "Expect: 100-continue",
-  "Upgrade: websocket",
-  "X-Request-Id: \t",
-  `X-Long: ${"y".repeat(9000)}`,
-  "Accept: */*",
-  "No colon",
-  ": empty",
-  "Connection: upgrade"
-]
+interface ErrorItem {
+  readonly code?: unknown
+  readonly message?: unknown
+}
 
-const path = Effect.gen(function*() {
-  if (yield* Random.nextBoolean) {
-    return `${yield* pick(collections)}${yield* pick(["", "/192.0.2.1", "/2001:db8::1", "/batch"])}`
-  }
-  const base = yield* pick([
-    ...collections,
-    ...collections,
-    "",
-    "/client/v4",
-    "/audit",
-    "/docs",
-    "/openapi-v1.json",
-    "*"
-  ])
-  const more = yield* Effect.forEach(Array.from({ length: yield* below(4) }), () => pick(segments))
-  const query = yield* pick([
-    "",
-    "",
-    "?page=2&per_page=5",
-    "?per_page=x",
-    "?page=%",
-    "?page=1&page=2",
-    "?zone=../&limit=9e9",
-    "?"
-  ])
-  return [base, ...more].join("/") + query
-})
+/** A JSON body, of which nothing is known yet. */
+interface Body {
+  readonly success?: unknown
+  readonly errors?: ReadonlyArray<ErrorItem>
+  readonly messages?: unknown
+  readonly result?: unknown
+  readonly openapi?: unknown
+}
 
-const draft = Effect.gen(function*() {
-  if (yield* Random.nextBoolean) {
-    return { ip: "192.0.2.1", origin_ip: "192.0.2.1", vendor: "gcp", region: "us-central1" }
-  }
-  const ip = yield* pick(ips)
-  return {
-    [yield* pick(["ip", "origin_ip", "__proto__"])]: ip,
-    vendor: yield* pick([...values, "gcp"]),
-    region: yield* pick([...values, "us-central1"])
+const bodyOf = ({ body }: RawAnswer) => JSON.parse(body) as Body
+
+const isError = ({ code, message }: ErrorItem) => Number.isInteger(code) && typeof message === "string"
+
+/** What is against the contract in any answer but to HEAD. */
+const problemOf = (answer: RawAnswer): string | undefined => {
+  const { head, status } = answer
+  if (!(status < 500)) return "a fault of the server"
+  if (/^content-type: text\/html/imu.test(head)) return "HTML"
+  if (status === 302) return undefined
+  const { errors, messages, openapi, result, success } = bodyOf(answer)
+  if (openapi !== undefined) return undefined
+  if (!Array.isArray(errors) || !Array.isArray(messages) || result === undefined) return "no envelope"
+  if (success !== (status === 200) || success !== (errors.length === 0)) return "no success, nor a failure"
+  return errors.every(isError) ? undefined : "an error without code or message"
+}
+
+const codeOf = (answer: RawAnswer) => bodyOf(answer).errors?.[0]?.code
+
+interface Fuzzing {
+  readonly port: number
+  readonly token: string
+  readonly choices: Choices
+  /** Answers by status. */
+  readonly answers: Map<number, number>
+}
+
+const count = ({ answers }: Fuzzing, { status }: RawAnswer): void =>
+  void answers.set(status, (answers.get(status) ?? 0) + 1)
+
+/** Sends a run of proper requests; each has its answer, in their order. */
+const sendProper = Effect.fnUntraced(function*(fuzzing: Fuzzing, length: number) {
+  const { choices, port, token } = fuzzing
+  const run = Array.from({ length }, () => properRequest(choices))
+  const all = answersIn(yield* exchange(port, bytesOf(run, token), { isWhole: true }))
+  assert.lengthOf(all, run.length)
+  for (const [index, request] of run.entries()) {
+    const answer = all[index] ?? assert.fail("not answered")
+    count(fuzzing, answer)
+    const done = answer.status === 200 && answer.body.includes(request.says)
+    const refused = request.refusal !== undefined && codeOf(answer) === request.refusal
+    if (problemOf(answer) !== undefined || !(done || refused)) {
+      assert.fail(`${JSON.stringify(request)} was answered ${answer.head}\n${answer.body.slice(0, 500)}`)
+    }
   }
 })
 
-const body = Effect.gen(function*() {
-  switch (yield* below(6)) {
-    case 0:
-      return ""
-    case 1:
-      return JSON.stringify(yield* draft)
-    case 2:
-      return JSON.stringify(
-        yield* Effect.forEach(Array.from({ length: yield* below(103) }), () => draft)
+/** Sends something odd; whatever it is answered is right in itself. */
+const sendOdd = Effect.fnUntraced(function*(fuzzing: Fuzzing) {
+  const { choices, port, token } = fuzzing
+  const { bytes, isHead } = oddRequest(choices, token)
+  const all = answersIn(yield* exchange(port, bytes, { isWhole: false }), isHead)
+  for (const [index, answer] of all.entries()) {
+    count(fuzzing, answer)
+    const isBodiless = isHead && index === 0 && answer.status < 500 && answer.body === ""
+    const problem = isBodiless ? undefined : problemOf(answer)
+    if (problem !== undefined) {
+      assert.fail(
+        `${problem}: ${bytes.subarray(0, 500).toString("latin1")}\nwas answered ${answer.head}\n${
+          answer.body.slice(0, 500)
+        }`
       )
-    case 3:
-      return JSON.stringify(yield* Effect.forEach(Array.from({ length: 3 }), () => pick<unknown>([...values, ...ips])))
-    case 4:
-      return JSON.stringify(yield* draft).slice(0, yield* below(40))
-    default:
-      return "[".repeat(yield* Random.nextIntBetween(1, 20_000))
+    }
   }
 })
 
-/** A request, more or less; one in ten is noise. */
-const requestBytes = Effect.fnUntraced(function*(token: string) {
-  if ((yield* below(10)) === 0) {
-    const bytes = yield* Effect.forEach(Array.from({ length: 60 }), () => below(256))
-    return Buffer.from([...bytes, ...Buffer.from("\r\n\r\n")])
-  }
-  const method = yield* pick(methods)
-  const known = yield* Random.nextBoolean
-  const odd = yield* Effect.forEach(
-    Array.from({ length: yield* below(3) }),
-    () => pick(headers(token))
-  )
-  const content = yield* body
-  const length = yield* pick([0, 0, 0, 1, -1])
-  const lines = [
-    `${method} ${yield* path} HTTP/1.1`,
-    "Host: fuzz",
-    "Connection: close",
-    ...(known ? [`Authorization: Bearer ${token}`] : []),
-    ...odd,
-    `Content-Length: ${Math.max(0, Buffer.byteLength(content) + length)}`,
-    "",
-    content
-  ]
-  return Buffer.from(lines.join("\r\n"))
-})
-
-/** All that the server says. Our side is closed once all is sent, so that a request that lies about its length ends, too. */
-const exchange = (port: number, bytes: Uint8Array) =>
-  Effect.callback<string>((resume) => {
-    let received = ""
-    const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true }, () => socket.end(bytes))
-    socket.setEncoding("latin1").on("data", (chunk: string) => received += chunk)
-    // The server may cut a request that it does not read to its end.
-    socket.on("error", () => socket.destroy())
-    socket.on("close", () => resume(Effect.succeed(received)))
+/** Sends so many requests, on several connections at a time, and waits for all their answers. */
+const fuzz = (fuzzing: Fuzzing, requests: number) =>
+  Effect.suspend(() => {
+    let left = requests
+    const client = Effect.gen(function*() {
+      while (left > 0) {
+        const length = fuzzing.choices.below(PROPER_RUN_ONE_IN) === 0 ? 1 + fuzzing.choices.below(LONGEST_RUN) : 0
+        left -= Math.max(1, length)
+        yield* length > 0 ? sendProper(fuzzing, length) : sendOdd(fuzzing)
+      }
+    })
+    return Effect.forEach(Array.from({ length: CONNECTIONS }), () => client, {
+      concurrency: "unbounded",
+      discard: true
+    })
   })
 
-const statusesOf = (received: string) =>
-  [...received.matchAll(/^HTTP\/1\.1 (\d{3}) /gmu)].map(([, status]) => Number(status))
+it.live(
+  "answers whatever bytes it is sent without a 5xx, without HTML, in envelopes, and lives on in the same memory",
+  () =>
+    Effect.gen(function*() {
+      const api = yield* Api
+      const { baseUrl, token } = api
+      const port = Number(new URL(baseUrl).port)
+      const fuzzing: Fuzzing = { port, token, choices: seededChoices(seed), answers: new Map() }
+      const memoryNow = requests.isLong ? yield* makeLiveMemory(api.lines) : undefined
+      const memory: Array<LiveMemory> = []
+      const startedAt = yield* Clock.currentTimeMillis
+      for (let part = 0; part < MEASUREMENTS; part++) {
+        yield* fuzz(fuzzing, requests.count / MEASUREMENTS)
+        if (memoryNow !== undefined) memory.push(yield* memoryNow)
+      }
+      const seconds = ((yield* Clock.currentTimeMillis) - startedAt) / 1000
 
-it.live("answers whatever bytes it is sent without a 5xx, without HTML, and lives on", () =>
-  Effect.gen(function*() {
-    const { baseUrl, token } = yield* Api
-    const port = Number(new URL(baseUrl).port)
-    const count = yield* requestCount
-    const answers = new Map<number, number>()
-    yield* Effect.forEach(
-      Array.from({ length: CONNECTIONS }, (_, index) => index),
-      Effect.fnUntraced(function*() {
-        for (let sent = 0; sent < count / CONNECTIONS; sent++) {
-          const bytes = yield* requestBytes(token)
-          const received = yield* exchange(port, bytes)
-          const sample = bytes.subarray(0, 300).toString("latin1")
-          for (const status of statusesOf(received)) {
-            answers.set(status, (answers.get(status) ?? 0) + 1)
-            assert.isBelow(status, 500, sample)
-          }
-          if (!received.includes("/docs")) assert.notMatch(received, /content-type: text\/html/iu, sample)
-        }
-      }),
-      { concurrency: "unbounded", discard: true }
-    )
-    for (const status of [200, 400, 403, 404]) {
-      assert.isAbove(answers.get(status) ?? 0, 0, `none was answered ${status}`)
-    }
-    const ask = (path: string) =>
-      exchange(
-        port,
-        Buffer.from(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer ${token}\r\n\r\n`)
+      for (const status of [200, 400, 403, 404]) {
+        assert.isAbove(fuzzing.answers.get(status) ?? 0, 0, `none was answered ${status}`)
+      }
+      const ask = (path: string) =>
+        exchange(
+          port,
+          Buffer.from(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer ${token}\r\n\r\n`),
+          { isWhole: true }
+        )
+      assert.match((yield* ask("/health")).text, /^HTTP\/1\.1 200 /u)
+      // Few odd ones are writes that can be done.
+      for (const zone of requests.isLong ? ["fuzz_0", "zone"] : ["fuzz_0"]) {
+        assert.include((yield* ask(`/audit?zone=${zone}`)).text, `"zone_id":"${zone}"`, "some writes were accepted")
+      }
+      if (!requests.isLong) return
+      const statuses = [...fuzzing.answers].toSorted(([one], [other]) => one - other)
+      yield* Console.log(
+        `${requests.count} requests (API_FUZZ_SEED=${seed}) in ${seconds.toFixed(0)} s, ${
+          (requests.count / seconds).toFixed(0)
+        } each second; answers: ${statuses.map(([status, count]) => `${count} ${status}`).join(", ")}`
       )
-    assert.match(yield* ask("/health"), /^HTTP\/1\.1 200 /u)
-    assert.include(yield* ask("/audit"), "\"zone_id\":\"zone\"", "some writes were accepted")
-  }).pipe(Random.withSeed("origin-regions"), Effect.provide(Api.layer)))
+      for (const kind of ["live", "resident"] as const) {
+        const { description, first, second } = halvesOf(kind, memory)
+        yield* Console.log(description)
+        assert.isAtMost(second, first * MOST_GROWTH[kind])
+      }
+    }).pipe(
+      Effect.provide(Api.layerWith(requests.isLong ? { environment: { NODE_OPTIONS: INSPECTED } } : {}))
+    ),
+  requests.options
+)

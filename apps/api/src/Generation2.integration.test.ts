@@ -103,6 +103,15 @@ layer(onFile(), { excludeTestServices: true })("ApiServer, generation 2", (it) =
   const refused: ReadonlyArray<readonly [string, string, unknown, ApiErrorName]> = [
     ["no body", "192.0.2.1", undefined, "invalid_ip"],
     ["no address in the body", "192.0.2.1", { vendor: "aws", region: "us-east-1" }, "invalid_ip"],
+    ["a NUL byte in the address", "192.0.2.1", { ...draft, origin_ip: "192.0.2.1\0" }, "invalid_ip"],
+    ["a NUL byte in the path", "192.0.2.1%00", draft, "invalid_ip"],
+    [
+      "an address only in the prototype",
+      "192.0.2.1",
+      JSON.parse(`{"__proto__":${JSON.stringify(draft)}}`),
+      "invalid_ip"
+    ],
+    ["two dots as path", "..", draft, "invalid_ip"],
     ["the field of another generation", "192.0.2.1", { ...draft, origin_ip: undefined, ip: "192.0.2.1" }, "invalid_ip"],
     ["an address that is none in the path", "192.0.2", draft, "invalid_ip"],
     ["another address in the path", "192.0.2.2", draft, "ip_mismatch"],
@@ -146,6 +155,7 @@ layer(onFile(), { excludeTestServices: true })("ApiServer, generation 2", (it) =
         assertFailure(yield* call({ method, path }), ["invalid_ip"])
         assertFailure(yield* call({ method, path, body: [] }), ["invalid_ip"])
         assertFailure(yield* call({ method, path, body: Array.from({ length: 101 }, () => draft) }), ["invalid_ip"])
+        assert.strictEqual((yield* call({ method, path, body: Array.from({ length: 100 }, () => draft) })).status, 200)
       }
     }))
 
@@ -181,7 +191,13 @@ layer(onFile(), { excludeTestServices: true })("ApiServer, generation 2", (it) =
     ["POST", "/192.0.2.1"],
     ["PUT", "/supported_regions"],
     ["DELETE", "/supported_regions"],
-    ["GET", "/192.0.2.0/24"]
+    ["GET", "/192.0.2.0/24"],
+    ["GET", "/%"],
+    ["PUT", "/%C0%AF"],
+    ["DELETE", "/fe80::1%eth0"],
+    ["GET", "/../cloud_regions"],
+    ["OPTIONS", ""],
+    ["TRACE", "/192.0.2.1"]
   ])("has no route for %s %s", ([method, path]) =>
     Effect.gen(function*() {
       assertFailure(yield* call({ method, path: `${yield* newZone}${path}`, body: draft }), [

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
+import { type Choices, forSeeds } from "@origin-regions/testkit/SeededChoices"
 import { addRun, BITMAP_SPAN, decodeRuns, type DoneRun, encodeRuns } from "./DoneRuns.ts"
-import { type Choices, forSeeds } from "./fixtures/SeededChoices.ts"
 
 const HEAD = 1_000_000
 

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import { type Choices, forSeeds } from "@origin-regions/testkit/SeededChoices"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { type Choices, forSeeds } from "./fixtures/SeededChoices.ts"
 import { Lanes } from "./Lanes.ts"
 
 interface Task {

@@ -5,9 +5,9 @@ import { Api } from "@origin-regions/testkit/Api"
 import * as ConsumerProcess from "@origin-regions/testkit/Consumer"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { Leash } from "@origin-regions/testkit/Leash"
+import { halvesOf, INSPECTED, type LiveMemory, makeLiveMemory } from "@origin-regions/testkit/LiveMemory"
 import { Clock, Config, Console, Effect, Layer, Schema } from "effect"
 import { changesOf } from "./fixtures/ApiRecords.ts"
-import { INSPECTED, type LiveMemory, makeLiveMemory } from "./fixtures/LiveMemory.ts"
 import { audit, seeLetter, seeOutcome, type Sent } from "./fixtures/PoisonAudit.ts"
 import { poisonRecord } from "./fixtures/PoisonRecords.ts"
 import { digestOf } from "./fixtures/RecordDigest.ts"
@@ -67,11 +67,6 @@ const regionsOf = Effect.fnUntraced(
     return (vendor: string, region: string) => regions.has(`${vendor} ${region}`)
   }
 )
-
-const median = (values: ReadonlyArray<number>): number =>
-  values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)] ?? Number.NaN
-
-const mebibytes = (bytes: number): string => (bytes / 1024 / 1024).toFixed(0)
 
 /** Sends so many records to a consumer, and audits what it makes of them. */
 const poison = (generation: string) =>
@@ -168,15 +163,8 @@ const poison = (generation: string) =>
       }; ${letters.all.length - 1} dead letters`
     )
     for (const kind of judgesMemory ? ["live", "resident"] as const : []) {
-      const bytes = memory.map((each) => each[kind])
-      const settled = bytes.slice(MEASUREMENTS / 10)
-      const first = median(settled.slice(0, settled.length / 2))
-      const second = median(settled.slice(settled.length / 2))
-      yield* Console.log(
-        `${kind} memory: ${mebibytes(first)} MiB in the first half, ${mebibytes(second)} MiB in the second (medians): ${
-          bytes.map(mebibytes).join(", ")
-        }`
-      )
+      const { description, first, second } = halvesOf(kind, memory)
+      yield* Console.log(description)
       assert.isAtMost(second, first * MOST_GROWTH[kind])
     }
   })

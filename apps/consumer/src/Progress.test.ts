@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { CommittedOffset } from "@origin-regions/kafka/KafkaAdmin"
-import { type Choices, forSeeds } from "./fixtures/SeededChoices.ts"
+import { type Choices, forSeeds } from "@origin-regions/testkit/SeededChoices"
 import { PartitionProgress, type Snapshot, type Undone } from "./Progress.ts"
 
 /** `offset.metadata.max.bytes`, which counts characters: https://kafka.apache.org/documentation/#brokerconfigs_offset.metadata.max.bytes */

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { type Choices, forSeeds } from "@origin-regions/testkit/SeededChoices"
 import { Effect, Schema } from "effect"
 import { crc32 } from "node:zlib"
 import type { DoneRun } from "./DoneRuns.ts"
-import { type Choices, forSeeds } from "./fixtures/SeededChoices.ts"
 import { PartitionProgress } from "./Progress.ts"
 import { decodeMetadata, encodeMetadata, ownerOf, type ProgressMetadata } from "./ProgressMetadata.ts"
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type Choices, forSeeds } from "./fixtures/SeededChoices.ts"
+import { type Choices, forSeeds } from "@origin-regions/testkit/SeededChoices"
 import {
   attemptedSince,
   coarser,

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { forSeeds } from "./fixtures/SeededChoices.ts"
+import { forSeeds } from "@origin-regions/testkit/SeededChoices"
 import { pushVarint, readVarints, unzigzag, zigzag } from "./Varints.ts"
 
 const encode = (...values: ReadonlyArray<number>): Uint8Array => {

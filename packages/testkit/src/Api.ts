@@ -1,4 +1,4 @@
-import { Context, Effect, Layer, Semaphore } from "effect"
+import { Context, Effect, Layer, Semaphore, Stream } from "effect"
 import * as NodePath from "node:path"
 import type { ChildProcessError } from "./ChildProcess.ts"
 import { temporaryDirectory } from "./internal/Directories.ts"
@@ -25,6 +25,8 @@ export class Api extends Context.Service<Api, {
   readonly baseUrl: string
   readonly token: string
   readonly databasePath: string
+  /** What the process that runs now says, from the last thousand lines already written; nothing where none runs. */
+  readonly lines: Stream.Stream<string>
   /** Starts it again after `stop` or `kill`; nothing where it runs. Waits until it is healthy. */
   readonly start: Effect.Effect<void, ChildProcessError>
   /** SIGTERM, and waits for the end. */
@@ -83,6 +85,7 @@ export class Api extends Context.Service<Api, {
           baseUrl: `${first.address}/client/v4`,
           token,
           databasePath,
+          lines: Stream.suspend(() => current?.lines ?? Stream.empty),
           start,
           stop,
           kill: finish((server) => server.kill),
