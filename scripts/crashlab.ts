@@ -11,6 +11,7 @@ import { Leash } from "@origin-regions/testkit/Leash"
 import { Duration, Effect, FileSystem, Layer, Option, Random, Redacted, Schema } from "effect"
 import { CliConfig, Command, Flag, GlobalFlag } from "effect/cli"
 import { audit, type Terms, type Verdict } from "./crashlab/Audit.ts"
+import { Clocks } from "./crashlab/Clocks.ts"
 import { calmApi, faults } from "./crashlab/Faults.ts"
 import { makeLaboratory } from "./crashlab/Laboratory.ts"
 import { mutatedConsumer } from "./crashlab/MutatedConsumer.ts"
@@ -173,6 +174,11 @@ const clients = Layer.unwrap(Effect.gen(function*() {
   )
 }))
 
+const apiWithItsClock = Layer.unwrap(Effect.map(
+  Clocks,
+  ({ api }) => Api.layerWith({ environment: { API_FAULTS: "true", ...api.environment } })
+))
+
 const count = (name: string, fallback: number, description: string) =>
   Flag.Int(name).pipe(
     Flag.withDescription(`${description} (default: ${fallback})`),
@@ -235,8 +241,8 @@ const crashlab = Command.make(
         Layer.provideMerge(
           Layer.mergeAll(
             KafkaBroker.layerJvm({ progress: printError }),
-            Api.layerWith({ environment: { API_FAULTS: "true" } })
-          ).pipe(Layer.provideMerge(Leash.layer))
+            apiWithItsClock
+          ).pipe(Layer.provideMerge(Clocks.layer), Layer.provideMerge(Leash.layer))
         )
       ))
     )

@@ -5,6 +5,7 @@ import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import type { KafkaBrokerError } from "@origin-regions/testkit/KafkaBrokerError"
 import type { LinkState } from "@origin-regions/testkit/NetworkLink"
 import { Effect, Schema } from "effect"
+import { Clocks } from "./Clocks.ts"
 import type { Laboratory } from "./Laboratory.ts"
 
 class FaultsNotSet extends Schema.TaggedError<FaultsNotSet>()("FaultsNotSet", { detail: Schema.String }) {
@@ -18,9 +19,12 @@ type FaultError = ChildProcessError | FaultsNotSet | KafkaBrokerError
 /** Something that happens to the system under load. */
 export interface Fault {
   /** What it strikes: faults of different parts strike at the same time, those of one part one after another. */
-  readonly part: "consumers" | "network" | "broker" | "API"
+  readonly part: "consumers" | "network" | "broker" | "API" | "clocks"
   /** Over when what it took away is back. The choices decide all that is left open. */
-  readonly strike: (laboratory: Laboratory, choices: Choices) => Effect.Effect<void, FaultError, Api | KafkaBroker>
+  readonly strike: (
+    laboratory: Laboratory,
+    choices: Choices
+  ) => Effect.Effect<void, FaultError, Api | Clocks | KafkaBroker>
 }
 
 /** Sleeps for a random time, in milliseconds. */
@@ -105,6 +109,19 @@ const flickering = (state: LinkState): Fault => ({
   })
 })
 
+const MINUTE = 60_000
+
+/** Sets one consumer's wall clock for a while. */
+const misset = (shift: (choices: Choices) => number): Fault => ({
+  part: "clocks",
+  strike: Effect.fnUntraced(function*(laboratory, choices) {
+    const clock = yield* Clocks.use(({ ofPlace }) => Effect.succeed(ofPlace(anyPlace(laboratory, choices))))
+    yield* clock.set(shift(choices))
+    yield* within(choices, 1_000, 15_000)
+    yield* clock.set(0)
+  })
+})
+
 export const faults: Readonly<Record<string, Fault>> = {
   "consumer killed": {
     part: "consumers",
@@ -185,6 +202,18 @@ export const faults: Readonly<Record<string, Fault>> = {
       yield* signalBroker("SIGSTOP")
       yield* within(choices, 1_000, 8_000)
       yield* signalBroker("SIGCONT")
+    })
+  },
+  // Kafka takes no record that is more than an hour ahead of it.
+  "consumer's clock set forward": misset((choices) => (1 + choices.below(50)) * MINUTE),
+  "consumer's clock set back": misset((choices) => -(1 + choices.below(300)) * MINUTE),
+  // Never back: see what is not promised.
+  "API's clock set forward": {
+    part: "clocks",
+    strike: Effect.fnUntraced(function*(_, choices) {
+      const { api } = yield* Clocks
+      yield* api.set(api.shift() + (1 + choices.below(60)) * MINUTE)
+      yield* within(choices, 500, 3_000)
     })
   },
   "API killed": {
