@@ -2,6 +2,7 @@ import { assert, layer } from "@effect/vitest"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { uniqueGroup, uniqueTopic } from "@origin-regions/testkit/Names"
 import { Cause, Deferred, Duration, Effect, Exit, Fiber, Layer } from "effect"
+import { vi } from "vitest"
 import { makeKafkaProxy } from "./internal/fixtures/KafkaProxy.ts"
 import {
   layerSharedKafka,
@@ -175,6 +176,28 @@ layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("Ka
       other.rejoin()
       yield* until(() => areAt(first + 2))
     }))
+
+  it.effect.each([-3_600_000, 3_600_000])(
+    "keeps its membership where the machine's time is set by %i ms",
+    (millis) =>
+      Effect.gen(function*() {
+        const topic = yield* newTopic()
+        const member = yield* joinGroup({ topic })
+        yield* until(() => member.assignments.length === 1)
+        const { now } = Date
+        yield* Effect.acquireRelease(
+          Effect.sync(() => vi.spyOn(Date, "now").mockImplementation(() => now() + millis)),
+          (spy) => Effect.sync(() => spy.mockRestore())
+        )
+        assert.isBelow(member.state().silence, 60_000)
+        let last = lastContact(member)
+        for (let heartbeats = 0; heartbeats < 2; heartbeats++) {
+          yield* until(() => lastContact(member) > last + 100)
+          last = lastContact(member)
+        }
+        assert.strictEqual(member.assignments.length, 1)
+      })
+  )
 
   it.effect("gives a lost member's partitions to the others, and takes it back when it returns", () =>
     Effect.gen(function*() {
