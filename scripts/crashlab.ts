@@ -206,7 +206,7 @@ const crashlab = Command.make(
       Flag.optional
     ),
     only: Flag.String("only").pipe(
-      Flag.withDescription("Only the faults whose names contain this"),
+      Flag.withDescription("Only the faults whose names contain this, or one of several with commas between"),
       Flag.withDefault("")
     ),
     without: Flag.Literals("without", protections).pipe(
@@ -220,7 +220,8 @@ const crashlab = Command.make(
     json: Flag.Boolean("json").pipe(Flag.withDescription("Print the result as JSON"), Flag.withDefault(false))
   },
   Effect.fnUntraced(function*({ delivery, generation, logs, only, seed: given, without, ...flags }) {
-    const names = Object.keys(faults).filter((name) => name.includes(only))
+    const parts = only.split(",").map((part) => part.trim())
+    const names = Object.keys(faults).filter((name) => parts.some((part) => name.includes(part)))
     if (names.length === 0) return yield* new UnknownFault({ only })
     const seed = Option.isSome(given) ? given.value : String(yield* Random.nextInt)
     const drawn = seededChoices(`${seed} generation`).pick(generations) ?? "auto"

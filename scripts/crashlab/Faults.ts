@@ -1,6 +1,7 @@
 import type { Choices } from "@origin-regions/consumer/fixtures/SeededChoices"
 import { Api } from "@origin-regions/testkit/Api"
 import type { ChildProcessError } from "@origin-regions/testkit/ChildProcess"
+import { canLimitFileSizes, limitFileSizes } from "@origin-regions/testkit/FileSizeLimit"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import type { KafkaBrokerError } from "@origin-regions/testkit/KafkaBrokerError"
 import type { LinkState } from "@origin-regions/testkit/NetworkLink"
@@ -38,15 +39,38 @@ const killAll = ({ kill, places, start }: Laboratory) =>
     Effect.forEach(places, start, { discard: true })
   )
 
+/** In bytes. Some files of the broker are larger, some smaller. */
+const LARGEST_FILE = 65_536
+
 const anyPlace = ({ places }: Laboratory, choices: Choices) => choices.pick(places) ?? 0
 
-/** Signals the broker's process, where it is one of this machine. */
+/** The broker's process, while it runs. */
+const brokerProcess = KafkaBroker.use(({ instance }) =>
+  Effect.map(instance, (id) => id === undefined ? undefined : Number(id))
+)
+
 const signalBroker = (signal: NodeJS.Signals) =>
-  KafkaBroker.use(({ instance }) =>
-    Effect.map(instance, (id) => {
-      if (id !== undefined && /^\d+$/.test(id)) process.kill(Number(id), signal)
-    })
-  )
+  Effect.map(brokerProcess, (pid) => {
+    if (pid !== undefined) process.kill(pid, signal)
+  })
+
+/** Lets none of the broker's files grow any further, of which it dies, and starts it again when there is room. */
+const fillDisk: Fault = {
+  part: "broker",
+  strike: Effect.fnUntraced(function*(_, choices) {
+    const broker = yield* KafkaBroker
+    const pid = yield* brokerProcess
+    if (pid === undefined) return
+    yield* limitFileSizes(pid, choices.below(LARGEST_FILE))
+    yield* Effect.sleep("100 millis").pipe(
+      Effect.repeat({ while: () => Effect.map(brokerProcess, (running) => running === pid) }),
+      Effect.timeoutOption("10 seconds")
+    )
+    yield* limitFileSizes(pid, undefined)
+    yield* within(choices, 0, 2_000)
+    yield* broker.start
+  })
+}
 
 /** Sets the API's own faults, by its administration route. */
 const setApiFaults = (plan: object) =>
@@ -216,6 +240,7 @@ export const faults: Readonly<Record<string, Fault>> = {
       yield* within(choices, 500, 3_000)
     })
   },
+  ...(canLimitFileSizes ? { "broker's disk full": fillDisk } : undefined),
   "API killed": {
     part: "API",
     strike: Effect.fnUntraced(function*(_, choices) {
@@ -239,6 +264,19 @@ export const faults: Readonly<Record<string, Fault>> = {
     strike: Effect.fnUntraced(function*(_, choices) {
       yield* setApiFaults({ seed: 1, rules: [{ fault: { type: "throttle", retry_after: 1 } }] })
       yield* within(choices, 500, 3_000)
+      yield* calmApi
+    })
+  },
+  // One call too many, and all are refused for a while, again and again.
+  "API throttling in storms": {
+    part: "API",
+    strike: Effect.fnUntraced(function*(_, choices) {
+      const storm = { type: "throttle", retry_after: 1 + choices.below(3), storm_millis: 200 + choices.below(2_000) }
+      yield* setApiFaults({
+        seed: 1 + choices.below(1_000_000),
+        rules: [...distance, { probability: 0.03, fault: storm }]
+      })
+      yield* within(choices, 3_000, 12_000)
       yield* calmApi
     })
   },

@@ -12,6 +12,7 @@ read()
 // oxlint-disable-next-line eslint/no-restricted-globals -- there is no Effect here yet
 setInterval(read, 50).unref()
 
+// oxlint-disable-next-line eslint/no-restricted-properties -- this is what sets the time
 const { now } = Date
 const shiftedNow = () => now() + shift
 

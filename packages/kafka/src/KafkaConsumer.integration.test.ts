@@ -2,7 +2,6 @@ import { assert, layer } from "@effect/vitest"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { uniqueGroup, uniqueTopic } from "@origin-regions/testkit/Names"
 import { Cause, Deferred, Duration, Effect, Exit, Fiber, Layer } from "effect"
-import { vi } from "vitest"
 import { makeKafkaProxy } from "./internal/fixtures/KafkaProxy.ts"
 import {
   layerSharedKafka,
@@ -16,6 +15,7 @@ import {
   withKafkaJS
 } from "./internal/fixtures/TestKafka.ts"
 import { joinGroup } from "./internal/fixtures/TestMember.ts"
+import { setTimeOfDay } from "./internal/fixtures/TimeOfDay.ts"
 import { KafkaAdmin } from "./KafkaAdmin.ts"
 import { KafkaConsumer, type Subscription } from "./KafkaConsumer.ts"
 
@@ -184,11 +184,7 @@ layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("Ka
         const topic = yield* newTopic()
         const member = yield* joinGroup({ topic })
         yield* until(() => member.assignments.length === 1)
-        const { now } = Date
-        yield* Effect.acquireRelease(
-          Effect.sync(() => vi.spyOn(Date, "now").mockImplementation(() => now() + millis)),
-          (spy) => Effect.sync(() => spy.mockRestore())
-        )
+        yield* setTimeOfDay(millis)
         assert.isBelow(member.state().silence, 60_000)
         let last = lastContact(member)
         for (let heartbeats = 0; heartbeats < 2; heartbeats++) {

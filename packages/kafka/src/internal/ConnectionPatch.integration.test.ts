@@ -5,6 +5,7 @@ import { createRequire } from "node:module"
 import { createServer } from "node:net"
 import { vi } from "vitest"
 import { settingsFor, until } from "./fixtures/TestKafka.ts"
+import { setTimeOfDay } from "./fixtures/TimeOfDay.ts"
 import { makeClient } from "./KafkaClient.ts"
 
 const require = createRequire(import.meta.url)
@@ -57,16 +58,6 @@ const unanswered = Effect.acquireRelease(
   }),
   ({ queue }) => Effect.sync(() => queue.destroy())
 )
-
-/** Sets the time of day, for this process, until the scope ends. */
-const setTime = (millis: number) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const { now } = Date
-      return vi.spyOn(Date, "now").mockImplementation(() => now() + millis)
-    }),
-    (spy) => Effect.sync(() => spy.mockRestore())
-  )
 
 /** A module of kafkajs as it is without our patches. */
 const unpatched = (path: string): unknown => {
@@ -134,7 +125,7 @@ layer(KafkaBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })("A
         push(2, 60_000)
         queue.maybeThrottle(100)
         push(3, 60_000)
-        yield* setTime(millis)
+        yield* setTimeOfDay(millis)
         yield* until(() => sent.length === 3 && timedOut.length > 0)
         assert.deepStrictEqual([sent, timedOut], [[1, 2, 3], [1]])
       })
