@@ -34,7 +34,7 @@ const settings = Effect.fnUntraced(function*(names: TopicNames, more: Readonly<R
 
 /** A broker that a test may kill. */
 const PrivateSurroundings = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layerKafka(brokers))).pipe(
-  Layer.provideMerge(KafkaBroker.layerJvm())
+  Layer.provideMerge(KafkaBroker.layerPrivate())
 )
 
 /** How many requests have an outcome. */

@@ -46,6 +46,7 @@ const delivery = (settings: Settings, processId: string) => {
       KafkaTransactions.layer(settings.kafka, {
         groupId: settings.groupId,
         topic: settings.requestsTopic,
+        outputTopics: [settings.outcomesTopic, settings.deadLettersTopic],
         transactionalId,
         ownerOf
       })

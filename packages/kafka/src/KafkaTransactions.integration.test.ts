@@ -1,14 +1,13 @@
 import { assert, layer } from "@effect/vitest"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
-import { Context, Duration, Effect, Exit, Fiber, Layer, Result, Scope, Stream } from "effect"
-import type { Kafka, Producer } from "kafkajs"
+import { Duration, Effect, Exit, Fiber, Result, Scope } from "effect"
 import { randomUUID } from "node:crypto"
 import { apiKeys, type KafkaProxy, makeKafkaProxy } from "./internal/fixtures/KafkaProxy.ts"
 import {
-  layerKafka,
+  layerOwnKafka,
+  layerSharedKafka,
   newTopic,
   numbered,
-  ofText,
   sendTo,
   settingsFor,
   takeWarnings,
@@ -18,128 +17,13 @@ import {
   withKafkaJS
 } from "./internal/fixtures/TestKafka.ts"
 import { joinGroup } from "./internal/fixtures/TestMember.ts"
-import { fencedBy, type GroupGeneration } from "./internal/GroupFencing.ts"
-import { makeClient } from "./internal/KafkaClient.ts"
-import { KafkaAdmin } from "./KafkaAdmin.ts"
-import type { OffsetCommit } from "./KafkaConsumer.ts"
+import { openTransaction, readToEnd, serviceFor, stored, workplace } from "./internal/fixtures/TestTransactions.ts"
 import type { KafkaError } from "./KafkaError.ts"
-import type { KafkaSettings } from "./KafkaSettings.ts"
-import { KafkaTopicReader } from "./KafkaTopicReader.ts"
-import { KafkaTransactions } from "./KafkaTransactions.ts"
-
-const SharedKafka = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layerKafka(settingsFor(...brokers)))).pipe(
-  Layer.provideMerge(KafkaBroker.layer)
-)
-
-/** In these tests a commit's metadata begins with its owner's transactional id. */
-const ownerOf = (metadata: string): string | undefined => metadata.split("|")[0] || undefined
-
-const serviceFor = Effect.fnUntraced(
-  function*(settings: KafkaSettings, groupId: string, topic: string, transactionalId: string) {
-    const context = yield* Layer.build(
-      KafkaTransactions.layer(settings, { groupId, topic, transactionalId, ownerOf }).pipe(
-        Layer.provide(KafkaAdmin.layer(settings))
-      )
-    )
-    return Context.get(context, KafkaTransactions)
-  }
-)
-
-/** A member of a group that alone has the requests topic, and transactions in its name. */
-const workplace = Effect.fnUntraced(function*(
-  options: {
-    readonly partitions?: number
-    readonly settings?: KafkaSettings
-    readonly outcomes?: Readonly<Record<string, string>>
-  } = {}
-) {
-  const requests = yield* newTopic(options.partitions ?? 2)
-  const outcomes = yield* newTopic(2, options.outcomes)
-  const member = yield* joinGroup({ topic: requests, sessionTimeout: Duration.seconds(30) })
-  yield* until(() => member.assignments.length === 1)
-  const transactionalId = `transactions-${randomUUID()}`
-  const settings = options.settings ?? (yield* TestSettings)
-  const transactions = yield* serviceFor(settings, member.groupId, requests, transactionalId)
-  const generation = (): GroupGeneration => member.assignments.at(-1)?.generation ?? assert.fail("no assignment")
-  return {
-    requests,
-    outcomes,
-    member,
-    transactionalId,
-    transactions,
-    generation,
-    commit: (
-      values: ReadonlyArray<string>,
-      offsets: ReadonlyArray<OffsetCommit>,
-      of: GroupGeneration = generation()
-    ): Effect.Effect<void, KafkaError> =>
-      transactions.commit({
-        records: values.map((value) => ({
-          topic: outcomes,
-          record: { key: text(value), value: text(value), headers: [] }
-        })),
-        generation: of,
-        offsets
-      })
-  }
-})
-
-/** What a `read_committed` reader gets of a topic up to now: all up to two more records, one for each partition. */
-const readToEnd = Effect.fnUntraced(function*(topic: string) {
-  const ends = [0, 1].map((partition) => `end of ${partition}`)
-  for (const [partition, value] of ends.entries()) yield* sendTo(topic, partition, [value])
-  const reader = yield* KafkaTopicReader
-  const left = new Set<string | null>(ends)
-  const values = yield* reader.read({ topic, from: "beginning" }).pipe(
-    Stream.map(({ value }) => ofText(value)),
-    Stream.takeUntil((value) => left.delete(value) && left.size === 0),
-    Stream.runCollect
-  )
-  return values.filter((value) => !ends.includes(value ?? "")).toSorted()
-})
 
 const tagOf = (result: Result.Result<unknown, KafkaError>): string =>
   Result.isFailure(result) ? result.failure.reason._tag : "success"
 
-/** kafkajs by itself, with a transaction begun in the name of a member, that nobody ends. */
-const openTransaction = Effect.fnUntraced(function*(
-  transactionalId: string,
-  { generation, groupId, requests }: {
-    readonly groupId: string
-    readonly requests: string
-    readonly generation: GroupGeneration
-  },
-  offsets: ReadonlyArray<OffsetCommit>
-) {
-  const client: Kafka = yield* makeClient(yield* TestSettings, "somebody-else")
-  return yield* Effect.promise(async () => {
-    const producer: Producer = client.producer({
-      transactionalId,
-      idempotent: true,
-      maxInFlightRequests: 1,
-      transactionTimeout: 60_000
-    })
-    await producer.connect()
-    const transaction = await producer.transaction()
-    await transaction.sendOffsets({
-      consumerGroupId: groupId,
-      topics: fencedBy([{
-        topic: requests,
-        partitions: offsets.map(({ metadata, offset, partition }) => ({
-          partition,
-          offset: String(offset),
-          metadata
-        }))
-      }], generation)
-    })
-    return transaction
-  })
-})
-
-const stored = (offsets: ReadonlyMap<number, { readonly offset: number; readonly metadata: string }>) =>
-  [...offsets].map(([partition, { metadata, offset }]) => [partition, offset, metadata])
-
-layer(SharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaTransactions", (it) => {
+layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaTransactions", (it) => {
   it.effect("make records and offsets visible together, with the metadata as it was", () =>
     Effect.gen(function*() {
       const { commit, outcomes, transactions } = yield* workplace()
@@ -198,7 +82,13 @@ layer(SharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaTr
       let settle: Effect.Effect<void> = Effect.void
       const member = yield* joinGroup({ topic: requests, drain: Effect.suspend(() => settle) })
       yield* until(() => member.assignments.length === 1)
-      const transactions = yield* serviceFor(yield* TestSettings, member.groupId, requests, `id-${randomUUID()}`)
+      const transactions = yield* serviceFor(
+        yield* TestSettings,
+        member.groupId,
+        requests,
+        [outcomes],
+        `id-${randomUUID()}`
+      )
       const [first] = member.assignments
       if (first === undefined) return assert.fail("no assignment")
       const commit = (value: string, offset: number) =>
@@ -253,7 +143,7 @@ layer(SharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("KafkaTr
     }))
 })
 
-layer(SharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("Stable offsets", (it) => {
+layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("Stable offsets", (it) => {
   it.effect("are the beginning of a partition where the group has committed nothing", () =>
     Effect.gen(function*() {
       const { requests, transactions } = yield* workplace()
@@ -374,7 +264,7 @@ const faults: ReadonlyArray<{
   }
 ]
 
-layer(SharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("A transaction that loses", (it) => {
+layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("A transaction that loses", (it) => {
   it.effect.each(faults)("$name is reported as what has become of it", ({ arm, committed }) =>
     Effect.gen(function*() {
       const { commit, outcomes, proxy, transactions } = yield* throughProxy
@@ -425,19 +315,17 @@ layer(SharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("A trans
     }))
 })
 
-const OwnKafka = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layerKafka(settingsFor(...brokers)))).pipe(
-  Layer.provideMerge(KafkaBroker.layerJvm())
-)
-
-layer(OwnKafka, { excludeTestServices: true, timeout: "2 minutes" })(
+layer(layerOwnKafka, { excludeTestServices: true, timeout: "2 minutes" })(
   "A broker that is killed between transactions and in them",
   (it) => {
     it.effect("costs no outcome, and makes none twice", () =>
       Effect.gen(function*() {
         const broker = yield* KafkaBroker
-        const { commit, outcomes, transactions } = yield* workplace()
+        const { commit, member, outcomes, transactions } = yield* workplace()
         let committed = 0
         let failures = 0
+        let lastFailure = "none"
+        let kills = 0
         let goal = Infinity
         const round = Effect.suspend(() =>
           commit([`v-${committed}`], [{ partition: 0, offset: committed + 1, metadata: `me|${committed}` }])
@@ -446,20 +334,35 @@ layer(OwnKafka, { excludeTestServices: true, timeout: "2 minutes" })(
             onSuccess: () => {
               committed += 1
             },
-            onFailure: () => {
+            onFailure: ({ message }) => {
               failures += 1
+              lastFailure = message
             }
           })
         )
         const working = yield* Effect.forkScoped(Effect.repeat(round, { while: () => committed < goal }))
-        for (const at of [50, 150]) {
-          yield* until(() => committed >= at)
-          yield* broker.kill
-          yield* broker.start
-        }
-        goal = committed + 50
-        yield* Fiber.join(working)
-        assert.isAbove(failures, 0)
+        // Not every kill meets a transaction at work.
+        const killing = Effect.gen(function*() {
+          for (; kills < 2 || failures === 0; kills++) {
+            const at = committed + 50
+            yield* until(() => committed >= at)
+            yield* broker.kill
+            yield* broker.start
+          }
+          goal = committed + 50
+          yield* Fiber.join(working)
+        })
+        // Where it gets stuck, this is what one wants to know.
+        yield* Effect.onInterrupt(killing, () =>
+          Effect.flatMap(broker.instance, (instance) =>
+            Effect.logError(`Stuck after ${kills} kills and ${committed} commits`, {
+              instance,
+              failures,
+              lastFailure,
+              pending: transactions.pending(),
+              assignments: member.assignments.length,
+              generation: member.assignments.at(-1)?.generation
+            })))
         assert.strictEqual((yield* transactions.stableOffsets([0], false)).get(0)?.offset, committed)
         assert.deepStrictEqual(yield* readToEnd(outcomes), [...numbered("v", committed)].toSorted())
       }))

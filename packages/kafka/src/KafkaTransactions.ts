@@ -1,6 +1,8 @@
 import { Context, Duration, Effect, Layer, Option, Ref, Schedule, Semaphore } from "effect"
 import type { Producer } from "kafkajs"
+import { accessCluster } from "./internal/ClusterAccess.ts"
 import { fencedBy, type GroupGeneration, UNSTABLE_OFFSET_COMMIT } from "./internal/GroupFencing.ts"
+import { makeHangingTransactions } from "./internal/HangingTransactions.ts"
 import { headsOf } from "./internal/Heads.ts"
 import { inOrder, makeClient } from "./internal/KafkaClient.ts"
 import { kafkaError } from "./internal/KafkaErrors.ts"
@@ -24,6 +26,8 @@ export interface Transaction {
 export interface TransactionOptions {
   readonly groupId: string
   readonly topic: string
+  /** Where transactions put records. */
+  readonly outputTopics: ReadonlyArray<string>
   /** Of this process alone; what it leaves open is ended by whoever finds this id in a commit's metadata. */
   readonly transactionalId: string
   /** The transactional id in a commit's metadata: whose transaction may be pending on the partition. */
@@ -34,6 +38,8 @@ export interface TransactionOptions {
 export interface PendingTransaction {
   readonly partitions: ReadonlyArray<number>
   readonly seconds: number
+  /** Why nobody can end it, where that was tried. */
+  readonly problem: string | undefined
 }
 
 /**
@@ -71,7 +77,10 @@ const GRACE_POLLS = 5
 const HANGING_AFTER = Duration.seconds(30)
 const RETRY_SPACING = Duration.millis(500)
 
-const hangingPolls = Duration.toMillis(HANGING_AFTER) / Duration.toMillis(POLL_SPACING)
+/** A transaction whose owner is fenced is over by then, or hangs. */
+const LOOK_AFTER = Duration.seconds(1)
+
+const pollsIn = (duration: Duration.Duration): number => Duration.toMillis(duration) / Duration.toMillis(POLL_SPACING)
 
 /** How long a transaction may go on that nobody waits for any more, because the process ends. It takes milliseconds where Kafka answers. */
 const END_TIMEOUT = Duration.seconds(1)
@@ -90,13 +99,20 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
   const { groupId, ownerOf, topic, transactionalId } = options
   const admin = yield* KafkaAdmin
   const client = yield* makeClient(settings, "origin-regions-transactions", TRANSACTION_RETRY)
-  const readOffsets = yield* makeOffsetReader(client)
+  const cluster = yield* accessCluster(client)
+  const readOffsets = makeOffsetReader(cluster)
+  const hanging = makeHangingTransactions(cluster, options.outputTopics)
   const current = yield* Ref.make(Option.none<Producer>())
   const oneAtATime = yield* Semaphore.make(1)
   let waitsFor: PendingTransaction | undefined
 
+  /** Ids that were taken from whoever had them, until it has been seen that nothing of theirs hangs. */
+  const taken = new Set<string>()
+
   /** A producer that holds the id from now on: whoever had it is fenced, and what it left open is ended. */
-  const open = (id: string) =>
+  const open = (id: string) => Effect.andThen(hanging.note(id), take(id))
+
+  const take = (id: string) =>
     Effect.tryPromise({
       try: async () => {
         const producer = client.producer({
@@ -167,12 +183,23 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
       )
     })
 
+  /** What keeps transactions hanging that are nobody's any more, if anything does. */
+  const endHanging = Effect.gen(function*() {
+    const problems: Array<string> = []
+    for (const id of taken) {
+      const problem = yield* hanging.end(id)
+      if (problem !== undefined) problems.push(problem)
+    }
+    return problems.length === 0 ? undefined : problems.join("; ")
+  })
+
   const stableOffsets = Effect.fn("KafkaTransactions.stableOffsets")(
     function*(
       partitions: ReadonlyArray<number>,
       takeOver: boolean
     ) {
       const fenced = new Set<string>([transactionalId])
+      let problem: string | undefined
       for (let poll = 0;; poll++) {
         const offsets = yield* readOffsets(groupId, topic, partitions, true)
         const failed = offsets.find(({ errorCode }) => errorCode !== 0 && errorCode !== UNSTABLE_OFFSET_COMMIT)
@@ -187,6 +214,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
           partition
         )
         if (pending.length === 0) {
+          yield* releaseTaken
           const committed = offsets.filter(({ offset }) => offset >= 0)
           return yield* headsOf(
             offsets.map(({ partition }) => partition),
@@ -194,13 +222,16 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
             admin.beginningOffsets(topic)
           )
         }
-        waitsFor = { partitions: pending, seconds: Math.floor(poll * Duration.toMillis(POLL_SPACING) / 1000) }
+        waitsFor = { partitions: pending, seconds: Math.floor(poll * Duration.toMillis(POLL_SPACING) / 1000), problem }
         if (takeOver && poll >= GRACE_POLLS) yield* endPending(pending, fenced)
-        if (poll > 0 && poll % hangingPolls === 0) {
+        if (poll > 0 && poll % pollsIn(LOOK_AFTER) === 0) problem = yield* endHanging
+        if (poll > 0 && poll % pollsIn(HANGING_AFTER) === 0) {
           yield* Effect.logError(
             `A transaction has been pending for ${poll * Duration.toMillis(POLL_SPACING) / 1000} s on partitions ${
               pending.join(", ")
-            } of ${topic}, and is not its owner's any more: see the runbook on hanging transactions`
+            } of ${topic}, and is not its owner's any more${
+              problem === undefined ? "" : ` (${problem})`
+            }: see the runbook on hanging transactions`
           )
         }
         yield* Effect.sleep(POLL_SPACING)
@@ -211,6 +242,22 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
     }))
   )
 
+  /** Before an id that was taken may be used again: records that hang would become part of its next transaction. */
+  const releaseTaken = Effect.suspend(() => {
+    const ids = [...taken]
+    return Effect.map(
+      Effect.tap(endHanging, (problem) =>
+        problem === undefined
+          ? Effect.void
+          : Effect.logError(
+            `A transaction hangs on a topic that is written to (${problem}): see the runbook on hanging transactions`
+          )),
+      () => {
+        for (const id of ids) taken.delete(id)
+      }
+    )
+  })
+
   /** Two members that take over at once fence the same id twice, which does no harm. */
   const endPending = Effect.fnUntraced(function*(partitions: ReadonlyArray<number>, fenced: Set<string>) {
     const last = yield* readOffsets(groupId, topic, partitions, false)
@@ -220,6 +267,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
       fenced.add(owner)
       yield* Effect.logInfo(`Ending the transaction that ${owner} has left open`)
       yield* Effect.flatMap(open(owner), close)
+      taken.add(owner)
     }
   })
 
@@ -242,13 +290,16 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
       Effect.flatMap(producer, (open_) =>
         attempt(open_, transaction).pipe(
           Effect.catch((error) =>
-            // The new producer ends what the old one left pending, and only then do the offsets say how it went.
-            Effect.andThen(drop, untilKnown(producer)).pipe(
-              Effect.andThen(
-                error.reason._tag === "StaleGeneration" ? Effect.succeed(false) : untilKnown(wasCommitted(transaction))
-              ),
-              Effect.flatMap((committed) => committed ? Effect.void : Effect.fail(error))
-            )
+            Effect.gen(function*() {
+              yield* drop
+              // The new producer ends what the old one left pending, and only then do the offsets say how it went.
+              yield* untilKnown(producer)
+              taken.add(transactionalId)
+              const committed = error.reason._tag === "StaleGeneration"
+                ? yield* Effect.as(untilKnown(releaseTaken), false)
+                : yield* untilKnown(wasCommitted(transaction))
+              if (!committed) return yield* error
+            })
           )
         )).pipe(oneAtATime.withPermit)
     )

@@ -83,6 +83,16 @@ export class KafkaBroker extends Context.Service<KafkaBroker, {
       )
     ).pipe(Layer.provide([Leash.layer, layerRealTime]))
 
+  /** One that nobody else uses, for tests that kill it: on the JVM where there is one, which takes a fraction of a container's time. */
+  static readonly layerPrivate = (options: KafkaBrokerOptions = {}): Layer.Layer<KafkaBroker, KafkaBrokerError> =>
+    KafkaBroker.layerJvm(options).pipe(
+      Layer.catchTag(
+        "KafkaBrokerError",
+        (error) =>
+          lacksJava(error) ? KafkaBroker.layerTestcontainers(options) : Layer.effect(KafkaBroker, Effect.fail(error))
+      )
+    )
+
   /** A broker in a container, by Testcontainers. */
   static readonly layerTestcontainers = (
     options: TestcontainersOptions = {}
@@ -141,16 +151,13 @@ const withoutDocker = (docker: KafkaBrokerError, options: JvmOptions) =>
     )
   }))
 
-const explain = (docker: KafkaBrokerError, java: KafkaBrokerError) => {
-  switch (java.reason._tag) {
-    case "JavaMissing":
-    case "JavaTooOld":
-    case "MavenMissing":
-      return new KafkaBrokerError({ reason: new NoProvider({ docker: docker.message, java: java.message }) })
-    default:
-      return java
-  }
-}
+const lacksJava = ({ reason: { _tag } }: KafkaBrokerError): boolean =>
+  _tag === "JavaMissing" || _tag === "JavaTooOld" || _tag === "MavenMissing"
+
+const explain = (docker: KafkaBrokerError, java: KafkaBrokerError) =>
+  lacksJava(java)
+    ? new KafkaBrokerError({ reason: new NoProvider({ docker: docker.message, java: java.message }) })
+    : java
 
 const notOurs = (operation: string) => Effect.fail(new KafkaBrokerError({ reason: new NotOurs({ operation }) }))
 

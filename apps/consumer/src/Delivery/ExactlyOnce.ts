@@ -14,8 +14,8 @@ const RETRY_SPACING = Duration.millis(500)
 const pendingProblem = (pending: PendingTransaction | undefined): string | undefined =>
   pending === undefined || pending.seconds < 5
     ? undefined
-    : `a transaction has been pending for ${pending.seconds} s on partitions ${
-      pending.partitions.join(", ")
+    : `a transaction has been pending for ${pending.seconds} s on partitions ${pending.partitions.join(", ")}${
+      pending.problem === undefined ? "" : `, and can't be ended: ${pending.problem}`
     } (see docs/guarantees.md, "When something hangs")`
 
 /**

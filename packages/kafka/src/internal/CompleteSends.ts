@@ -12,6 +12,10 @@ interface Acknowledged {
   readonly partition: number
 }
 
+export interface SendRequest {
+  readonly topicMessages: ReadonlyArray<{ readonly topic: string; readonly messages: ReadonlyArray<object> }>
+}
+
 type SendMessages<R> = (request: R) => Promise<ReadonlyArray<Acknowledged>>
 
 type Retrier = <A>(attempt: (...control: ReadonlyArray<unknown>) => Promise<A>) => Promise<A>
@@ -22,12 +26,15 @@ interface Options {
   readonly cluster: { readonly removeBroker: (address: { readonly host: string; readonly port: number }) => void }
 }
 
-type Factory = <R>(options: Options) => SendMessages<R>
+type Factory = <R extends SendRequest>(options: Options) => SendMessages<R>
+
+/** Sends whose leaders moved while they were under way, before it is left to whoever wants them. */
+const MAX_SENDS = 5
 
 /**
  * kafkajs' `sendMessages`, mended.
  *
- * - It fails where not every record has been acknowledged. kafkajs' own succeeds then: it keeps the answers by broker, and a partition whose leader
+ * - It sends what was not acknowledged, or fails. kafkajs' own succeeds then: it keeps the answers by broker, and a partition whose leader
  *   moves, between two tries, to a broker that has answered already is never sent to.
  * - It looks for new leaders where a broker does not answer. kafkajs' own asks the same one until it gives up.
  */
@@ -57,15 +64,29 @@ export const completeSends = (require: ReturnType<typeof createRequire>): Factor
           }
         })
     })
-    const acknowledged = await send(request)
-    const answered = new Set(acknowledged.map(({ partition, topicName }) => `${topicName}/${partition}`))
-    if (replaced || [...placed.values()].some((place) => !answered.has(place))) {
+    const answers: Array<Acknowledged> = []
+    const answered = new Set<string>()
+    let left = request
+    for (let sends = 0; sends < MAX_SENDS && left.topicMessages.length > 0 && !replaced; sends++) {
+      for (const answer of await send(left)) {
+        answers.push(answer)
+        answered.add(`${answer.topicName}/${answer.partition}`)
+      }
+      left = {
+        ...left,
+        topicMessages: left.topicMessages.map(({ messages, topic }) => ({
+          topic,
+          messages: messages.filter((message) => !answered.has(placed.get(message) ?? ""))
+        })).filter(({ messages }) => messages.length > 0)
+      }
+    }
+    if (replaced || left.topicMessages.length > 0) {
       throw Object.assign(new Error("The leaders of partitions moved while records were being written to them"), {
         type: "NOT_LEADER_FOR_PARTITION",
         retriable: true
       })
     }
-    return acknowledged
+    return answers
   }
 }
 

@@ -1,4 +1,5 @@
 import type { createRequire } from "node:module"
+import { type Decoder, type Encoder, noTags, readTopics, skipTags, writeList } from "./FlexibleFormat.ts"
 
 /**
  * What kafkajs lacks of KIP-447: transactional offset commits that the group's generation fences (TxnOffsetCommit version 3), and reading committed
@@ -47,25 +48,6 @@ export interface FetchedOffset {
   readonly errorCode: number
 }
 
-interface Encoder {
-  writeUVarInt(value: number): Encoder
-  writeUVarIntString(value: string | null): Encoder
-  writeInt16(value: number): Encoder
-  writeInt32(value: number): Encoder
-  writeInt64(value: unknown): Encoder
-  writeBoolean(value: boolean): Encoder
-}
-
-interface Decoder {
-  readInt16(): number
-  readInt32(): number
-  readInt64(): { toString(): string }
-  readUVarInt(): number
-  readUVarIntString(): string | null
-  readUVarIntArray<A>(read: (decoder: Decoder) => A): Array<A>
-  forward(bytes: number): void
-}
-
 interface Definition {
   versions: ReadonlyArray<string>
   protocol: (of: { readonly version: number }) => (args: Arguments) => unknown
@@ -83,33 +65,6 @@ type Marked = ReadonlyArray<CommittedTopic> & {
   readonly [GENERATION]?: GroupGeneration
   readonly [REQUIRE_STABLE]?: boolean
 }
-
-/** An empty section of tagged fields; also what makes a version 1 request header a flexible one. */
-const noTags = (encoder: Encoder): Encoder => encoder.writeUVarInt(0)
-
-const skipTags = (decoder: Decoder): void => {
-  for (let left = decoder.readUVarInt(); left > 0; left--) {
-    decoder.readUVarInt()
-    decoder.forward(decoder.readUVarInt())
-  }
-}
-
-const writeList = <A>(encoder: Encoder, items: ReadonlyArray<A>, write: (item: A) => void): void => {
-  encoder.writeUVarInt(items.length + 1)
-  for (const item of items) write(item)
-}
-
-const readTopics = <A>(decoder: Decoder, readPartition: (decoder: Decoder) => A) =>
-  decoder.readUVarIntArray((topics) => {
-    const topic = topics.readUVarIntString()
-    const partitions = topics.readUVarIntArray((partition) => {
-      const read = readPartition(partition)
-      skipTags(partition)
-      return read
-    })
-    skipTags(topics)
-    return { topic, partitions }
-  })
 
 /** Its transactions retry on names of coordinator errors that its own table does not use. */
 const retriedName: Readonly<Record<number, { readonly type: string }>> = {

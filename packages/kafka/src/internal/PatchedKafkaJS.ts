@@ -9,6 +9,7 @@ import { patchConnection } from "./ConnectionPatch.ts"
 import { patchConsumerGroup } from "./ConsumerGroupPatch.ts"
 import { addGroupFencing } from "./GroupFencing.ts"
 import { recordFormat } from "./RecordFormat.ts"
+import { transactionRequests } from "./TransactionRequests.ts"
 
 /**
  * The one place where kafkajs is loaded, with its known defects mended before any of its classes is used. What is mended reaches into its
@@ -64,6 +65,10 @@ cluster.retry = TRANSACTION_RETRY
 patchConnection(require)
 patchConsumerGroup(require)
 addGroupFencing(require)
+export const transactions = transactionRequests(require)
+export const { createErrorFromCode } = require("kafkajs/src/protocol/error") as {
+  createErrorFromCode(code: number): Error
+}
 
 const kafkajs = require("kafkajs") as typeof KafkaJS
 const { CompressionCodecs, CompressionTypes } = kafkajs

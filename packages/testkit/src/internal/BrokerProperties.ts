@@ -13,17 +13,17 @@ export type BrokerProperties = Readonly<Record<string, string>>
 export interface BrokerAddresses {
   /** The interface to listen on: `127.0.0.1`, or `0.0.0.0` inside a container. */
   readonly listenHost: string
-  /** Ports to listen on. HOST is for clients, BROKER for the broker itself and our probe, CONTROLLER for Raft. */
+  /** Ports to listen on. HOST is for clients, BROKER for the brokers themselves and our probe, CONTROLLER (node 1's) for Raft. */
   readonly ports: { readonly HOST: number; readonly BROKER: number; readonly CONTROLLER: number }
   /** What clients are told. */
   readonly advertised: string
   readonly dataDirectory: string
+  /** Of a cluster: default 1, the only one that is a controller, too. */
+  readonly nodeId?: number
 }
 
-/** The settings of every broker we start, whoever runs it: one node, small and quick, and nothing appears by itself. */
+/** The settings of every broker we start, whoever runs it: small and quick, and nothing appears by itself. */
 const settings: BrokerProperties = {
-  "process.roles": "broker,controller",
-  "node.id": "1",
   "controller.listener.names": "CONTROLLER",
   "inter.broker.listener.name": "BROKER",
   "listener.security.protocol.map": "HOST:PLAINTEXT,BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
@@ -50,17 +50,30 @@ const settings: BrokerProperties = {
 
 /** The whole table of one broker; `extra` overrides. */
 export const brokerProperties = (addresses: BrokerAddresses, extra: BrokerProperties = {}): BrokerProperties => {
-  const { advertised, dataDirectory, listenHost, ports } = addresses
+  const { advertised, dataDirectory, listenHost, nodeId = 1, ports } = addresses
+  const isController = nodeId === 1
+  const listeners = [`HOST://${listenHost}:${ports.HOST}`, `BROKER://${listenHost}:${ports.BROKER}`]
   return {
     ...settings,
+    "process.roles": isController ? "broker,controller" : "broker",
+    "node.id": String(nodeId),
     "controller.quorum.voters": `1@127.0.0.1:${ports.CONTROLLER}`,
-    "listeners":
-      `HOST://${listenHost}:${ports.HOST},BROKER://${listenHost}:${ports.BROKER},CONTROLLER://${listenHost}:${ports.CONTROLLER}`,
+    "listeners": [...listeners, ...(isController ? [`CONTROLLER://${listenHost}:${ports.CONTROLLER}`] : [])].join(","),
     "advertised.listeners": `HOST://${advertised},BROKER://127.0.0.1:${ports.BROKER}`,
     "log.dirs": dataDirectory,
     ...extra
   }
 }
+
+/** What brokers that stand in for each other have on top: every record is on all of them, and one is enough to go on. */
+export const clusterProperties = (size: number): BrokerProperties => ({
+  "default.replication.factor": String(size),
+  "offsets.topic.replication.factor": String(size),
+  "offsets.topic.num.partitions": "6",
+  "transaction.state.log.replication.factor": String(size),
+  "transaction.state.log.num.partitions": "6",
+  "min.insync.replicas": "1"
+})
 
 /** As the lines of a `server.properties` file. */
 export const propertiesFile = (properties: BrokerProperties): string =>

@@ -6,11 +6,17 @@ import { describeExit, spawn } from "../ChildProcess.ts"
 import { JavaMissing, KafkaBrokerError } from "../KafkaBrokerError.ts"
 import type { Leash } from "../Leash.ts"
 import { type Broker, notRunning } from "./Broker.ts"
-import { type BrokerProperties, brokerProperties, kafkaVersion, propertiesFile } from "./BrokerProperties.ts"
+import {
+  type BrokerProperties,
+  brokerProperties,
+  clusterProperties,
+  kafkaVersion,
+  propertiesFile
+} from "./BrokerProperties.ts"
 import { onDisk, temporaryDirectory } from "./Directories.ts"
 import { exclusively } from "./Exclusive.ts"
 import { type JvmToolchain, jvmToolchain, runJava } from "./JvmToolchain.ts"
-import { probe } from "./KafkaProbe.ts"
+import { probe, probeMember } from "./KafkaProbe.ts"
 import { freePort, portPreferring } from "./Ports.ts"
 import type { Progress } from "./Progress.ts"
 import { awaitReady, portAttempts } from "./Readiness.ts"
@@ -44,12 +50,20 @@ const failWith = (directory: string) => (problem: string) =>
 const isPortTaken = (error: KafkaBrokerError) =>
   error.reason._tag === "NotRunning" && error.reason.log.includes("Address already in use")
 
-const prepareData = Effect.fnUntraced(function*(directory: string, template: string) {
+const prepareData = Effect.fnUntraced(function*(directory: string, template: string, nodeId = 1) {
   const { data } = filesIn(directory)
-  if (existsSync(NodePath.join(data, "meta.properties"))) return
+  const meta = NodePath.join(data, "meta.properties")
+  if (existsSync(meta)) return
   yield* onDisk(data, async () => {
     await mkdir(data, { recursive: true })
     await cp(template, data, { recursive: true })
+    if (nodeId === 1) return
+    const formatted = await readFile(meta, "utf8")
+    // Without an id of its own: the broker makes one.
+    await writeFile(
+      meta,
+      formatted.replace(/^node\.id=.*$/mu, `node.id=${nodeId}`).replace(/^directory\.id=.*\n/mu, "")
+    )
   })
 })
 
@@ -60,13 +74,27 @@ interface Launch {
   readonly properties: BrokerProperties
   /** In front of all other arguments of the JVM. */
   readonly archive: ReadonlyArray<string>
+  /** Where it is one of several. */
+  readonly member?: ClusterMember
+}
+
+interface ClusterMember {
+  readonly nodeId: number
+  /** The port of node 1, the only controller. */
+  readonly controller: number
 }
 
 /** Starts a broker and waits until it serves; on failure nothing is left of it. */
-const launch = Effect.fnUntraced(function*({ archive, directory, port, properties, toolchain }: Launch) {
+const launch = Effect.fnUntraced(function*({ archive, directory, member, port, properties, toolchain }: Launch) {
   const files = filesIn(directory)
-  const ports = { HOST: port, BROKER: yield* freePort, CONTROLLER: yield* freePort }
-  const addresses = { listenHost: "127.0.0.1", ports, advertised: `127.0.0.1:${port}`, dataDirectory: files.data }
+  const ports = { HOST: port, BROKER: yield* freePort, CONTROLLER: member?.controller ?? (yield* freePort) }
+  const addresses = {
+    listenHost: "127.0.0.1",
+    ports,
+    advertised: `127.0.0.1:${port}`,
+    dataDirectory: files.data,
+    nodeId: member?.nodeId ?? 1
+  }
   yield* onDisk(
     files.settings,
     () => writeFile(files.settings, propertiesFile(brokerProperties(addresses, properties)))
@@ -92,7 +120,8 @@ const launch = Effect.fnUntraced(function*({ archive, directory, port, propertie
   )
   const fail = failWith(directory)
   const ended = Effect.flatMap(child.exit, (exit) => fail(`ended with ${describeExit(exit)}`))
-  yield* awaitReady(probe({ host: "127.0.0.1", port: ports.BROKER }), ended, fail).pipe(
+  const isReady = member === undefined ? probe : probeMember
+  yield* awaitReady(isReady({ host: "127.0.0.1", port: ports.BROKER }), ended, fail).pipe(
     Effect.onError(() => child.end)
   )
   const run: Run<KafkaBrokerError> = {
@@ -133,27 +162,55 @@ const train = Effect.fnUntraced(function*(toolchain: JvmToolchain, progress: Pro
   yield* onDisk(unfinished, () => rename(unfinished, toolchain.archive))
 }, Effect.scoped)
 
+const preparedToolchain = Effect.fnUntraced(function*(progress: Progress) {
+  const toolchain = yield* jvmToolchain(progress)
+  if (!existsSync(toolchain.archive)) {
+    yield* train(toolchain, progress).pipe(
+      Effect.catch((error) => progress(`That did not work, so Kafka starts a little slower: ${error.message}`))
+    )
+  }
+  return { toolchain, archive: [`-XX:SharedArchiveFile=${toolchain.archive}`] }
+})
+
+const supervised = Effect.fnUntraced(function*(options: Omit<Launch, "port">, preferred?: number) {
+  const { port, run } = yield* launchOnFreePort(options, preferred)
+  const startAgain = launch({ ...options, port }).pipe(
+    // Of the ports that only the broker itself uses.
+    Effect.retry({ while: isPortTaken, times: portAttempts })
+  )
+  return { brokers: [`127.0.0.1:${port}`], ...yield* supervise(run, startAgain) } satisfies Broker
+})
+
 export const jvmBroker = Effect.fn("JvmBroker")(
   function*(options: JvmBrokerOptions): Effect.fn.Return<Broker, KafkaBrokerError, Scope.Scope | Leash> {
     const { progress, properties } = options
-    const toolchain = yield* jvmToolchain(progress)
-    if (!existsSync(toolchain.archive)) {
-      yield* train(toolchain, progress).pipe(
-        Effect.catch((error) => progress(`That did not work, so Kafka starts a little slower: ${error.message}`))
-      )
-    }
+    const { archive, toolchain } = yield* preparedToolchain(progress)
     const directory = options.dataDirectory === undefined
       ? yield* temporaryDirectory
       : NodePath.resolve(options.dataDirectory)
     if (options.dataDirectory !== undefined) yield* exclusively(directory)
     yield* prepareData(directory, toolchain.template)
-    const archive = [`-XX:SharedArchiveFile=${toolchain.archive}`]
     yield* progress(`Starting Kafka ${kafkaVersion} on the JVM.`)
-    const { port, run } = yield* launchOnFreePort({ directory, toolchain, properties, archive }, options.port)
-    const startAgain = launch({ directory, toolchain, properties, archive, port }).pipe(
-      // Of the ports that only the broker itself uses.
-      Effect.retry({ while: isPortTaken, times: portAttempts })
-    )
-    return { brokers: [`127.0.0.1:${port}`], ...yield* supervise(run, startAgain) }
+    return yield* supervised({ directory, toolchain, properties, archive }, options.port)
+  }
+)
+
+/** Brokers that replicate each other's topics; node 1 is their only controller. In the order of their node ids, from 1. */
+export const jvmCluster = Effect.fn("JvmCluster")(
+  function*(
+    { progress, size }: { readonly size: number; readonly progress: Progress }
+  ): Effect.fn.Return<ReadonlyArray<Broker>, KafkaBrokerError, Scope.Scope | Leash> {
+    const { archive, toolchain } = yield* preparedToolchain(progress)
+    const properties = clusterProperties(size)
+    const controller = yield* freePort
+    yield* progress(`Starting ${size} brokers of Kafka ${kafkaVersion} on the JVM.`)
+    const start = Effect.fnUntraced(function*(nodeId: number) {
+      const directory = yield* temporaryDirectory
+      yield* prepareData(directory, toolchain.template, nodeId)
+      return yield* supervised({ directory, toolchain, properties, archive, member: { nodeId, controller } })
+    })
+    return yield* Effect.forEach(Array.from({ length: size }, (_, index) => index + 1), start, {
+      concurrency: "unbounded"
+    })
   }
 )

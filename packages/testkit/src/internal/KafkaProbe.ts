@@ -33,10 +33,15 @@ const checks: ReadonlyArray<Check> = [
   }
 ]
 
-/** One try; fails with a clause that says what is not ready. */
-export const probe = (address: KafkaAddress): Effect.Effect<void, string> =>
+const passes = (checks: ReadonlyArray<Check>) => (address: KafkaAddress): Effect.Effect<void, string> =>
   Effect.forEach(checks, ({ complaint, request: question }) =>
     Effect.flatMap(request(address, question), (answer) => {
       const problem = complaint(answer)
       return problem === undefined ? Effect.void : Effect.fail(problem)
     }), { discard: true })
+
+/** One try; fails with a clause that says what is not ready. */
+export const probe = passes(checks)
+
+/** The same of a broker among others, where another may have the group. */
+export const probeMember = passes(checks.slice(0, 1))

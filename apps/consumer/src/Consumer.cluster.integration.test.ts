@@ -1,0 +1,67 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Api } from "@origin-regions/testkit/Api"
+import * as ConsumerProcess from "@origin-regions/testkit/Consumer"
+import { KafkaCluster } from "@origin-regions/testkit/KafkaCluster"
+import { Leash } from "@origin-regions/testkit/Leash"
+import { uniqueZoneId } from "@origin-regions/testkit/Names"
+import { Effect, Layer, Result } from "effect"
+import { changesOf } from "./fixtures/ApiRecords.ts"
+import { whileRunning } from "./fixtures/RunningConsumer.ts"
+import { layerKafka, makeTestTopics, settingsFor } from "./fixtures/TestTopics.ts"
+import { codesOf, DISTINCT_TURNS, turnsOf, upserts } from "./fixtures/Upserts.ts"
+
+const ADDRESSES = 300
+const REQUESTS = ADDRESSES * DISTINCT_TURNS
+
+const losesBrokers = Effect.gen(function*() {
+  const { brokers, nodes } = yield* KafkaCluster
+  const api = yield* Api
+  const topics = yield* makeTestTopics(12)
+  const environment = settingsFor(brokers, topics.names, api)
+  const first = yield* ConsumerProcess.start(environment)
+  const second = yield* ConsumerProcess.start(environment)
+  const running = <A, E, R>(effect: Effect.Effect<A, E, R>) => whileRunning(second)(whileRunning(first)(effect))
+
+  const losing = nodes.slice(1)
+  for (const [index, node] of losing.entries()) {
+    const zoneId = yield* uniqueZoneId
+    for (let turn = 0; turn < DISTINCT_TURNS; turn++) yield* topics.emit(upserts(zoneId, ADDRESSES, turn))
+    const before = index * REQUESTS
+    yield* running(topics.outcomes.until((all) => all.length >= before + 300))
+    yield* node.kill
+    assert.isBelow(topics.outcomes.all.length, before + REQUESTS)
+    // By those that are left.
+    yield* running(topics.outcomes.until((all) => all.length >= before + REQUESTS))
+    yield* node.start
+    const turns = turnsOf(yield* changesOf(api, zoneId))
+    const wanted = Array.from({ length: DISTINCT_TURNS }, (_, turn) => turn)
+    assert.strictEqual(turns.size, ADDRESSES)
+    for (const [ip, made] of turns) assert.deepStrictEqual(made, wanted, ip)
+  }
+  for (const consumer of [first, second]) {
+    assert.deepStrictEqual(yield* consumer.terminate, { code: 0, signal: undefined })
+  }
+
+  const all = REQUESTS * losing.length
+  assert.lengthOf(topics.outcomes.all, all)
+  assert.strictEqual(new Set(topics.outcomes.all.map(({ request }) => request)).size, all)
+  assert.deepStrictEqual(codesOf(topics.outcomes.all), { upserted: all })
+})
+
+/** Reasons for which there is no cluster here, rather than a broken one. */
+const missing: ReadonlySet<string> = new Set(["JavaMissing", "JavaTooOld", "MavenMissing"])
+
+describe("Consumers on three brokers, of which one after the other is killed, with the leaders and coordinators on it", () => {
+  it.live("answer every request once, and in order, by those that are left", ({ skip }) =>
+    Effect.gen(function*() {
+      const built = yield* Effect.result(Layer.build(KafkaCluster.layerJvm()))
+      if (Result.isFailure(built)) {
+        const { message, reason } = built.failure
+        return missing.has(reason._tag) ? skip(message) : yield* built.failure
+      }
+      yield* Effect.gen(function*() {
+        const { brokers } = yield* KafkaCluster
+        yield* Effect.scoped(Effect.provide(losesBrokers, [layerKafka(brokers), Api.layer, Leash.layer]))
+      }).pipe(Effect.provide(built.success))
+    }), 180_000)
+})
