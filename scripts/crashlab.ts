@@ -11,6 +11,7 @@ import { seededChoices } from "@origin-regions/testkit/SeededChoices"
 import { Duration, Effect, FileSystem, Layer, Option, Random, Redacted, Schema } from "effect"
 import { CliConfig, Command, Flag, GlobalFlag } from "effect/cli"
 import { audit, type Terms, type Verdict } from "./crashlab/Audit.ts"
+import { Clocks } from "./crashlab/Clocks.ts"
 import { calmApi, faults } from "./crashlab/Faults.ts"
 import { makeLaboratory } from "./crashlab/Laboratory.ts"
 import { mutatedConsumer } from "./crashlab/MutatedConsumer.ts"
@@ -173,6 +174,11 @@ const clients = Layer.unwrap(Effect.gen(function*() {
   )
 }))
 
+const apiWithItsClock = Layer.unwrap(Effect.map(
+  Clocks,
+  ({ api }) => Api.layerWith({ environment: { API_FAULTS: "true", ...api.environment } })
+))
+
 const count = (name: string, fallback: number, description: string) =>
   Flag.Int(name).pipe(
     Flag.withDescription(`${description} (default: ${fallback})`),
@@ -200,7 +206,7 @@ const crashlab = Command.make(
       Flag.optional
     ),
     only: Flag.String("only").pipe(
-      Flag.withDescription("Only the faults whose names contain this"),
+      Flag.withDescription("Only the faults whose names contain this, or one of several with commas between"),
       Flag.withDefault("")
     ),
     without: Flag.Literals("without", protections).pipe(
@@ -214,7 +220,8 @@ const crashlab = Command.make(
     json: Flag.Boolean("json").pipe(Flag.withDescription("Print the result as JSON"), Flag.withDefault(false))
   },
   Effect.fnUntraced(function*({ delivery, generation, logs, only, seed: given, without, ...flags }) {
-    const names = Object.keys(faults).filter((name) => name.includes(only))
+    const parts = only.split(",").map((part) => part.trim())
+    const names = Object.keys(faults).filter((name) => parts.some((part) => name.includes(part)))
     if (names.length === 0) return yield* new UnknownFault({ only })
     const seed = Option.isSome(given) ? given.value : String(yield* Random.nextInt)
     const drawn = seededChoices(`${seed} generation`).pick(generations) ?? "auto"
@@ -235,8 +242,8 @@ const crashlab = Command.make(
         Layer.provideMerge(
           Layer.mergeAll(
             KafkaBroker.layerJvm({ progress: printError }),
-            Api.layerWith({ environment: { API_FAULTS: "true" } })
-          ).pipe(Layer.provideMerge(Leash.layer))
+            apiWithItsClock
+          ).pipe(Layer.provideMerge(Clocks.layer), Layer.provideMerge(Leash.layer))
         )
       ))
     )

@@ -1,10 +1,12 @@
 import { Api } from "@origin-regions/testkit/Api"
 import type { ChildProcessError } from "@origin-regions/testkit/ChildProcess"
+import { canLimitFileSizes, limitFileSizes } from "@origin-regions/testkit/FileSizeLimit"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import type { KafkaBrokerError } from "@origin-regions/testkit/KafkaBrokerError"
 import type { LinkState } from "@origin-regions/testkit/NetworkLink"
 import type { Choices } from "@origin-regions/testkit/SeededChoices"
 import { Effect, Schema } from "effect"
+import { Clocks } from "./Clocks.ts"
 import type { Laboratory } from "./Laboratory.ts"
 
 class FaultsNotSet extends Schema.TaggedError<FaultsNotSet>()("FaultsNotSet", { detail: Schema.String }) {
@@ -18,9 +20,12 @@ type FaultError = ChildProcessError | FaultsNotSet | KafkaBrokerError
 /** Something that happens to the system under load. */
 export interface Fault {
   /** What it strikes: faults of different parts strike at the same time, those of one part one after another. */
-  readonly part: "consumers" | "network" | "broker" | "API"
+  readonly part: "consumers" | "network" | "broker" | "API" | "clocks"
   /** Over when what it took away is back. The choices decide all that is left open. */
-  readonly strike: (laboratory: Laboratory, choices: Choices) => Effect.Effect<void, FaultError, Api | KafkaBroker>
+  readonly strike: (
+    laboratory: Laboratory,
+    choices: Choices
+  ) => Effect.Effect<void, FaultError, Api | Clocks | KafkaBroker>
 }
 
 /** Sleeps for a random time, in milliseconds. */
@@ -34,15 +39,38 @@ const killAll = ({ kill, places, start }: Laboratory) =>
     Effect.forEach(places, start, { discard: true })
   )
 
+/** In bytes. Some files of the broker are larger, some smaller. */
+const LARGEST_FILE = 65_536
+
 const anyPlace = ({ places }: Laboratory, choices: Choices) => choices.pick(places) ?? 0
 
-/** Signals the broker's process, where it is one of this machine. */
+/** The broker's process, while it runs. */
+const brokerProcess = KafkaBroker.use(({ instance }) =>
+  Effect.map(instance, (id) => id === undefined ? undefined : Number(id))
+)
+
 const signalBroker = (signal: NodeJS.Signals) =>
-  KafkaBroker.use(({ instance }) =>
-    Effect.map(instance, (id) => {
-      if (id !== undefined && /^\d+$/.test(id)) process.kill(Number(id), signal)
-    })
-  )
+  Effect.map(brokerProcess, (pid) => {
+    if (pid !== undefined) process.kill(pid, signal)
+  })
+
+/** Lets none of the broker's files grow any further, of which it dies, and starts it again when there is room. */
+const fillDisk: Fault = {
+  part: "broker",
+  strike: Effect.fnUntraced(function*(_, choices) {
+    const broker = yield* KafkaBroker
+    const pid = yield* brokerProcess
+    if (pid === undefined) return
+    yield* limitFileSizes(pid, choices.below(LARGEST_FILE))
+    yield* Effect.sleep("100 millis").pipe(
+      Effect.repeat({ while: () => Effect.map(brokerProcess, (running) => running === pid) }),
+      Effect.timeoutOption("10 seconds")
+    )
+    yield* limitFileSizes(pid, undefined)
+    yield* within(choices, 0, 2_000)
+    yield* broker.start
+  })
+}
 
 /** Sets the API's own faults, by its administration route. */
 const setApiFaults = (plan: object) =>
@@ -102,6 +130,19 @@ const flickering = (state: LinkState): Fault => ({
       yield* link.set("open")
       yield* within(choices, 50, 400)
     }
+  })
+})
+
+const MINUTE = 60_000
+
+/** Sets one consumer's wall clock for a while. */
+const misset = (shift: (choices: Choices) => number): Fault => ({
+  part: "clocks",
+  strike: Effect.fnUntraced(function*(laboratory, choices) {
+    const clock = yield* Clocks.use(({ ofPlace }) => Effect.succeed(ofPlace(anyPlace(laboratory, choices))))
+    yield* clock.set(shift(choices))
+    yield* within(choices, 1_000, 15_000)
+    yield* clock.set(0)
   })
 })
 
@@ -187,6 +228,19 @@ export const faults: Readonly<Record<string, Fault>> = {
       yield* signalBroker("SIGCONT")
     })
   },
+  // Beyond an hour Kafka refuses its records, and outcomes wait.
+  "consumer's clock set forward": misset((choices) => (1 + choices.below(300)) * MINUTE),
+  "consumer's clock set back": misset((choices) => -(1 + choices.below(300)) * MINUTE),
+  // Never back: see what is not promised.
+  "API's clock set forward": {
+    part: "clocks",
+    strike: Effect.fnUntraced(function*(_, choices) {
+      const { api } = yield* Clocks
+      yield* api.set(api.shift() + (1 + choices.below(60)) * MINUTE)
+      yield* within(choices, 500, 3_000)
+    })
+  },
+  ...(canLimitFileSizes ? { "broker's disk full": fillDisk } : undefined),
   "API killed": {
     part: "API",
     strike: Effect.fnUntraced(function*(_, choices) {
@@ -210,6 +264,19 @@ export const faults: Readonly<Record<string, Fault>> = {
     strike: Effect.fnUntraced(function*(_, choices) {
       yield* setApiFaults({ seed: 1, rules: [{ fault: { type: "throttle", retry_after: 1 } }] })
       yield* within(choices, 500, 3_000)
+      yield* calmApi
+    })
+  },
+  // One call too many, and all are refused for a while, again and again.
+  "API throttling in storms": {
+    part: "API",
+    strike: Effect.fnUntraced(function*(_, choices) {
+      const storm = { type: "throttle", retry_after: 1 + choices.below(3), storm_millis: 200 + choices.below(2_000) }
+      yield* setApiFaults({
+        seed: 1 + choices.below(1_000_000),
+        rules: [...distance, { probability: 0.03, fault: storm }]
+      })
+      yield* within(choices, 3_000, 12_000)
       yield* calmApi
     })
   },

@@ -7,6 +7,7 @@ import { makeNetworkLink, type NetworkLink } from "@origin-regions/testkit/Netwo
 import { Effect, Exit, Scope, Semaphore, Stream } from "effect"
 import { appendFileSync } from "node:fs"
 import * as NodePath from "node:path"
+import { Clocks } from "./Clocks.ts"
 
 /** The consumers of a run, by their place. A place can stand empty. */
 export interface Laboratory {
@@ -43,6 +44,7 @@ export const makeLaboratory = Effect.fnUntraced(function*({ environment, logs, r
   const broker = yield* KafkaBroker
   const api = yield* Api
   const leash = yield* Leash
+  const clocks = yield* Clocks
   const places = Array.from({ length: size }, (_, place) => place)
   const occupants: Array<Running | undefined> = []
   const locks = yield* Effect.forEach(places, () => Semaphore.make(1))
@@ -86,6 +88,7 @@ export const makeLaboratory = Effect.fnUntraced(function*({ environment, logs, r
     const scope = yield* Scope.make()
     const consumer = yield* Consumer.spawn({
       ...environment,
+      ...clocks.ofPlace(place).environment,
       KAFKA_BROKERS: link(place, "kafka").address,
       CLOUDFLARE_BASE_URL: `http://${link(place, "api").address}${apiUrl.pathname}`,
       CLOUDFLARE_API_TOKEN: api.token,

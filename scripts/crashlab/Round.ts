@@ -69,9 +69,22 @@ const emit = Effect.fnUntraced(function*({ name, requests, seed }: RoundOptions,
   }
 })
 
+/** How much the group has answered: the sum of its offsets. */
+const answered = Effect.flatMap(KafkaAdmin, ({ committedOffsets }) => committedOffsets(groupId, topics.requests)).pipe(
+  Effect.map((committed) => [...committed.values()].reduce((sum, { offset }) => sum + offset, 0)),
+  Effect.retry(Schedule.spaced("1 second"))
+)
+
+/** Waits until the group answers requests. Where it does not for long, it is not faults that are missing. */
+const untilAtWork = Effect.gen(function*() {
+  const before = yield* answered
+  while ((yield* answered) <= before) yield* Effect.sleep("200 millis")
+}).pipe(Effect.timeoutOption(PATIENCE))
+
 const strike = Effect.fnUntraced(
   function*(laboratory: Laboratory, planned: ReadonlyArray<PlannedFault>, tally: Map<string, number>) {
-    for (const { choices, name, pause } of planned) {
+    for (const { atWork, choices, name, pause } of planned) {
+      if (atWork) yield* untilAtWork
       yield* Effect.sleep(pause)
       tally.set(name, (tally.get(name) ?? 0) + 1)
       yield* faults[name]?.strike(laboratory, choices) ?? Effect.void

@@ -42,9 +42,9 @@ export const countRequest = (
 export const timed = (generation: 1 | 2, operation: string) => {
   const histogram = Metric.withAttributes(durations, { generation: String(generation), operation })
   return <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.flatMap(Clock.currentTimeNanos, (start) =>
+    Effect.flatMap(Clock.monotonicTimeNanos, (start) =>
       Effect.ensuring(
         effect,
-        Effect.flatMap(Clock.currentTimeNanos, (end) => Metric.update(histogram, Number(end - start) / 1e9))
+        Effect.flatMap(Clock.monotonicTimeNanos, (end) => Metric.update(histogram, Number(end - start) / 1e9))
       ))
 }

@@ -22,6 +22,7 @@ import { Clock, Context, Duration, Effect, Layer, Random } from "effect"
 import { TestClock } from "effect/testing"
 import { Attempt, type AttemptResult } from "./Attempt.ts"
 import { sourceRecord } from "./fixtures/ModelKafka.ts"
+import { settableTime } from "./fixtures/SettableTime.ts"
 import { PartitionProgress } from "./Progress.ts"
 import type { Task } from "./Task.ts"
 
@@ -425,6 +426,26 @@ describe("Waiting", () => {
       })
       assert.strictEqual(task.attempts, 3)
     }))
+
+  it.effect.each([-7_200_000, 7_200_000])(
+    "ends at that deadline, though the time of day is set by %i ms meanwhile",
+    (millis) =>
+      Effect.gen(function*() {
+        const time = yield* settableTime
+        const attempt = yield* Effect.provideService(
+          makeAttempt([busy, busy, busy, missing], "1 hour"),
+          Clock.Clock,
+          time.clock
+        )
+        const task = taskOf(eventOf("create"))
+        assert.strictEqual((yield* attempt.make(task))._tag, "Waiting")
+        time.set(millis)
+        yield* TestClock.adjust("3599 seconds")
+        assert.strictEqual((yield* attempt.make(task))._tag, "Waiting")
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual((yield* attempt.make(task))._tag, "Settled")
+      })
+  )
 
   it.effect.each<{ readonly reason: ApiErrorReason; readonly last: object }>([
     { reason: new Unreachable({ cause: "ECONNREFUSED", sent: false }), last: {} },

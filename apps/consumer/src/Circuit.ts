@@ -1,4 +1,4 @@
-/** Why calls are held up. Times are in milliseconds since 1970. */
+/** Why calls are held up. Times are in milliseconds: steady ones here, and since 1970 in what is told of it. */
 export interface Pause {
   /** When the first of the failures was. */
   readonly since: number

@@ -8,7 +8,7 @@ import {
   Unreachable
 } from "@origin-regions/api-client/ApiError"
 import { readOutcome } from "@origin-regions/domain/MappingOutcome"
-import { Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Logger, Option, Queue } from "effect"
+import { Clock, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Logger, Option, Queue } from "effect"
 import { TestClock } from "effect/testing"
 import { Attempt, type AttemptResult } from "./Attempt.ts"
 import { layerAtLeastOnce } from "./Delivery/AtLeastOnce.ts"
@@ -26,6 +26,7 @@ import {
   stale,
   unreachable
 } from "./fixtures/ModelKafka.ts"
+import { settableTime } from "./fixtures/SettableTime.ts"
 import { Pipeline } from "./Pipeline.ts"
 import { PartitionProgress } from "./Progress.ts"
 import { ownerOf } from "./ProgressMetadata.ts"
@@ -980,6 +981,25 @@ describe("An API that fails all zones", () => {
         rest.forEach(settle)
         yield* published(kafka, 11)
         assert.isUndefined(pipeline.status().apiPause)
+      })
+  )
+
+  it.effect.each([-3_600_000, 3_600_000])(
+    "is called again when it said, though the time of day is set by %i ms meanwhile",
+    (millis) =>
+      Effect.gen(function*() {
+        const time = yield* settableTime
+        const { pending, pipeline } = yield* Effect.provideService(start(), Clock.Clock, time.clock)
+        const busy = new RateLimited({ message: "slow down", retryAfter: Duration.seconds(10) })
+        for (const call of yield* pending) call.finish(Exit.succeed(failing(busy, "10 seconds")))
+        yield* quiet
+        time.set(millis)
+        assert.deepInclude(pipeline.status().apiPause, { since: millis, until: millis + 10_000 })
+        assert.deepInclude(pipeline.status().partitions[0]?.wait, { since: millis, until: millis + 10_000 })
+        yield* TestClock.adjust("9 seconds")
+        assert.lengthOf(yield* pending, 0)
+        yield* TestClock.adjust("1 second")
+        assert.lengthOf(yield* pending, 1)
       })
   )
 })

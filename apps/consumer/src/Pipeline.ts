@@ -8,6 +8,7 @@ import { Delivery, type Membership, type SettledTask } from "./Delivery.ts"
 import { Lanes } from "./Lanes.ts"
 import { type PipelineStatus, pipelineStatus } from "./PipelineStatus.ts"
 import { PartitionProgress, type Undone } from "./Progress.ts"
+import { steadyMillis } from "./SteadyTime.ts"
 import { groupOf, laneOf, type OwnedPartition, sizeOf, type Task } from "./Task.ts"
 
 export interface PipelineOptions {
@@ -105,6 +106,9 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
       Deferred.doneUnsafe(failed, Exit.failCause(exit.cause))
     }
   }
+
+  /** Setting the machine's time neither holds anything up nor lets it go. */
+  const now = () => steadyMillis(clock)
 
   const isSettled = () => inFlight === 0 && outbox.length === 0
   /** What is to be committed for at last while nothing is sent any more. */
@@ -245,7 +249,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     if (pumping) return
     pumping = true
     while (dispatching && inFlight < options.concurrency && isInTouch()) {
-      const admitted = circuits.take(clock.currentTimeMillisUnsafe())
+      const admitted = circuits.take(now())
       if (admitted === undefined) break
       const { task } = admitted
       inFlight += 1
@@ -264,7 +268,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     const { task } = admitted
     inFlight -= 1
     if (Exit.isFailure(exit)) return ended(exit)
-    const change = circuits.attempted(admitted, exit.value, clock.currentTimeMillisUnsafe())
+    const change = circuits.attempted(admitted, exit.value, now())
     if (change !== undefined) tellOf(change)
     if (task.owner.lost) lanes.release(laneOf(task))
     else if (exit.value._tag === "Settled") {
@@ -280,7 +284,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const tellOf = ({ pause, zoneId }: CircuitChange) => {
     const what = zoneId === undefined ? "All requests" : `All requests of zone ${zoneId}`
     if (pause !== undefined) {
-      const wait = Duration.millis(pause.until - clock.currentTimeMillisUnsafe())
+      const wait = Duration.millis(pause.until - now())
       fork(Effect.andThen(Effect.sleep(wait), Effect.sync(pump))).addObserver(ended)
     }
     if (pause !== undefined && !pause.isFirst) return
@@ -294,25 +298,25 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
 
   /** Thousands of zones can fail together: /status has them all. */
   const isTimeForZoneLine = (): boolean => {
-    const now = clock.currentTimeMillisUnsafe()
-    if (now < nextZoneLineAt) return false
-    nextZoneLineAt = now + WAITING_LINE_SPACING
+    const time = now()
+    if (time < nextZoneLineAt) return false
+    nextZoneLineAt = time + WAITING_LINE_SPACING
     return true
   }
 
   const waitFor = (task: Task, { delay, error }: Extract<AttemptResult, { _tag: "Waiting" }>) => {
     const lane = laneOf(task)
     lanes.putBack(lane, task)
-    const now = clock.currentTimeMillisUnsafe()
+    const time = now()
     const millis = Math.ceil(Duration.toMillis(delay))
     task.wait = {
-      since: task.wait?.since ?? now,
-      until: now + millis,
+      since: task.wait?.since ?? time,
+      until: time + millis,
       failures: task.failures,
       reason: error.message
     }
-    if (now >= nextWaitingLineAt) {
-      nextWaitingLineAt = now + WAITING_LINE_SPACING
+    if (time >= nextWaitingLineAt) {
+      nextWaitingLineAt = time + WAITING_LINE_SPACING
       const line = `${lane} waits ${Duration.format(Duration.millis(millis))}: ${error.message}`
       void fork(Effect.logWarning(lanes.waiting === 1 ? line : `${lanes.waiting} requests wait; ${line}`))
     }
@@ -425,7 +429,8 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
         unpublished: outbox.length + delivering,
         lanes,
         circuits,
-        owned: [...owned.values()]
+        owned: [...owned.values()],
+        epoch: clock.currentTimeMillisUnsafe() - now()
       }),
     failure: Deferred.await(failed)
   })

@@ -42,11 +42,18 @@ export interface PipelineState {
   readonly lanes: Lanes<Task>
   readonly circuits: Circuits
   readonly owned: Iterable<OwnedPartition>
+  /** When the steady milliseconds of its pauses began, in milliseconds since 1970. */
+  readonly epoch: number
 }
 
 /** Goes through everything that is queued. */
 export const pipelineStatus = (state: PipelineState): PipelineStatus => {
-  const { circuits, inFlight, lanes, unpublished, working } = state
+  const { circuits, epoch, inFlight, lanes, unpublished, working } = state
+  const dated = <P extends Pause>(pause: P): P => ({
+    ...pause,
+    since: epoch + pause.since,
+    until: epoch + pause.until
+  })
   const { apiPause, zonePauses } = circuits
   const zones = new Map([...zonePauses].map(([zoneId, pause]) => [zoneId, { ...pause, waiting: 0 }]))
   const partitions = new Map(
@@ -76,15 +83,16 @@ export const pipelineStatus = (state: PipelineState): PipelineStatus => {
     queued,
     waiting,
     unpublished,
-    apiPause,
-    zones,
-    partitions: [...partitions].map(([{ partition, paused, progress }, waits]) => ({
+    apiPause: apiPause === undefined ? undefined : dated(apiPause),
+    zones: new Map([...zones].map(([zoneId, zone]) => [zoneId, dated(zone)])),
+    partitions: [...partitions].map(([{ partition, paused, progress }, { wait, waiting }]) => ({
       partition,
       head: progress.head,
       position: progress.position,
       undone: progress.undone,
       paused,
-      ...waits
+      waiting,
+      wait: wait === undefined ? undefined : dated(wait)
     }))
   }
 }

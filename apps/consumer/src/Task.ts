@@ -28,7 +28,7 @@ export interface Task {
   attempts: number
   /** Calls made so far that failed in a way that another one may mend; for the back-off. */
   failures: number
-  /** When it was first tried, in milliseconds since 1970. */
+  /** When it was first tried, in steady milliseconds. */
   firstTriedAt: number | undefined
   /** Why its lane waits for another attempt at it, while it does. */
   wait: Pause | undefined

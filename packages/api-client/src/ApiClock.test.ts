@@ -40,6 +40,17 @@ describe("ApiClock", () => {
       assert.isAbove(clock.reached(), (yield* Clock.currentTimeMillis) + ahead - 200)
     }))
 
+  it.effect("is not moved where this machine's clock is set back", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(3_600_000)
+      const clock = new ApiClock(yield* Clock.Clock)
+      clock.observe(date(1_000_000_000))
+      yield* TestClock.setTime(0)
+      assert.strictEqual(clock.reached(), 1_000_000_000)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(clock.reached(), 1_000_001_000)
+    }))
+
   it.effect("follows a clock that was set back, once the window has passed", () =>
     Effect.gen(function*() {
       const clock = new ApiClock(yield* Clock.Clock)

@@ -54,6 +54,6 @@ export class ApiClock {
   }
 
   #now(): number {
-    return Number(this.#clock.currentTimeNanosUnsafe()) / 1_000_000
+    return Number(this.#clock.monotonicTimeNanosUnsafe()) / 1_000_000
   }
 }

@@ -128,7 +128,7 @@ describe("A create", () => {
       const clock = yield* Clock.Clock
       let now = 0n
       const frozen: Clock.Clock = Object.assign(Object.create(clock), {
-        currentTimeNanosUnsafe: () => now,
+        monotonicTimeNanosUnsafe: () => now,
         sleep: () => Effect.never
       })
       const { expect, result } = yield* start(({ create }) => create(desired)).pipe(

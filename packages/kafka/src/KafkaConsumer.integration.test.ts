@@ -15,6 +15,7 @@ import {
   withKafkaJS
 } from "./internal/fixtures/TestKafka.ts"
 import { joinGroup } from "./internal/fixtures/TestMember.ts"
+import { setTimeOfDay } from "./internal/fixtures/TimeOfDay.ts"
 import { KafkaAdmin } from "./KafkaAdmin.ts"
 import { KafkaConsumer, type Subscription } from "./KafkaConsumer.ts"
 
@@ -175,6 +176,24 @@ layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("Ka
       other.rejoin()
       yield* until(() => areAt(first + 2))
     }))
+
+  it.effect.each([-3_600_000, 3_600_000])(
+    "keeps its membership where the machine's time is set by %i ms",
+    (millis) =>
+      Effect.gen(function*() {
+        const topic = yield* newTopic()
+        const member = yield* joinGroup({ topic })
+        yield* until(() => member.assignments.length === 1)
+        yield* setTimeOfDay(millis)
+        assert.isBelow(member.state().silence, 60_000)
+        let last = lastContact(member)
+        for (let heartbeats = 0; heartbeats < 2; heartbeats++) {
+          yield* until(() => lastContact(member) > last + 100)
+          last = lastContact(member)
+        }
+        assert.strictEqual(member.assignments.length, 1)
+      })
+  )
 
   it.effect("gives a lost member's partitions to the others, and takes it back when it returns", () =>
     Effect.gen(function*() {

@@ -168,7 +168,7 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
 ) {
   const { groupId, topic } = options
   const clock = yield* Clock.Clock
-  const now = () => Number(clock.currentTimeNanosUnsafe()) / 1_000_000
+  const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
   const client = yield* makeClient(settings, "origin-regions-consumer")
   const fibers = yield* FiberSet.make<void>()
   const fork = yield* FiberSet.runtime(fibers)()

@@ -66,7 +66,7 @@ export const makeHttpTransport = Effect.fn("HttpTransport.make")(function*(optio
   )
 
   const time = yield* Clock.Clock
-  const monotonic = () => Number(time.currentTimeNanosUnsafe()) / 1_000_000
+  const monotonic = () => Number(time.monotonicTimeNanosUnsafe()) / 1_000_000
   const ticksPerTimeout = Math.max(TICKS_PER_TIMEOUT, Math.ceil(timeout / LONGEST_TICK_MILLIS))
   const clock: CallClock = { tick: 0, calls: new Set() }
   let tickedAt = monotonic()

@@ -5,6 +5,7 @@ import { createRequire } from "node:module"
 import { createServer } from "node:net"
 import { vi } from "vitest"
 import { settingsFor, until } from "./fixtures/TestKafka.ts"
+import { setTimeOfDay } from "./fixtures/TimeOfDay.ts"
 import { makeClient } from "./KafkaClient.ts"
 
 const require = createRequire(import.meta.url)
@@ -16,9 +17,47 @@ interface Connection {
 
 type ConnectionClass = new(options: object) => Connection
 
+interface RequestQueue {
+  destroy(): void
+  maybeThrottle(millis: number): void
+  push(request: object): void
+  scheduleCheckPendingRequests(): void
+  scheduleRequestTimeoutCheck(): void
+}
+
 interface RequestQueueClass {
+  new(options: object): RequestQueue
   readonly prototype: { scheduleCheckPendingRequests: () => void }
 }
+
+const silent = { debug: () => {}, error: () => {}, warn: () => {} }
+
+/** A queue of requests that nobody answers; `sent` and `timedOut` have their numbers. */
+const unanswered = Effect.acquireRelease(
+  Effect.sync(() => {
+    const Queue = require("kafkajs/src/network/requestQueue") as RequestQueueClass
+    const queue = new Queue({
+      maxInFlightRequests: null,
+      requestTimeout: 20,
+      enforceRequestTimeout: true,
+      clientId: "test",
+      broker: "test",
+      logger: silent
+    })
+    queue.scheduleRequestTimeoutCheck()
+    const sent: Array<number> = []
+    const timedOut: Array<number> = []
+    const push = (correlationId: number, requestTimeout: number) =>
+      queue.push({
+        entry: { correlationId, reject: () => timedOut.push(correlationId) },
+        expectResponse: true,
+        requestTimeout,
+        sendRequest: () => sent.push(correlationId)
+      })
+    return { queue, push, sent, timedOut }
+  }),
+  ({ queue }) => Effect.sync(() => queue.destroy())
+)
 
 /** A module of kafkajs as it is without our patches. */
 const unpatched = (path: string): unknown => {
@@ -76,6 +115,21 @@ layer(KafkaBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })("A
       queue.prototype.scheduleCheckPendingRequests = scheduleCheckPendingRequests
       warnings.mockRestore()
     }))
+
+  it.effect.each([-3_600_000, 3_600_000])(
+    "times its requests by itself, and not by the time of day, where that is set by %i ms",
+    (millis) =>
+      Effect.gen(function*() {
+        const { push, queue, sent, timedOut } = yield* unanswered
+        push(1, 300)
+        push(2, 60_000)
+        queue.maybeThrottle(100)
+        push(3, 60_000)
+        yield* setTimeOfDay(millis)
+        yield* until(() => sent.length === 3 && timedOut.length > 0)
+        assert.deepStrictEqual([sent, timedOut], [[1, 2, 3], [1]])
+      })
+  )
 
   it.effect("is made once for all who ask at the same time", () =>
     Effect.gen(function*() {

@@ -49,6 +49,7 @@ interface PatchedGroup extends ConsumerGroup {
   readonly cluster: Cluster
   readonly groupId: string
   memberId: string | null
+  lastRequest: number
   coordinator: Coordinator
   joinAndSync(): Promise<void>
   fetch(nodeId: string): Promise<ReadonlyArray<unknown>>
@@ -178,6 +179,9 @@ export const patchConsumerGroup = (require: ReturnType<typeof createRequire>): v
   // It sends heartbeats to the broker that was the coordinator when it joined, whatever has become of it. The membership outlives an outage: only the
   // coordinator's word ends it.
   group.heartbeat = async function(options) {
+    // And where the time of day is set back it would send none for as long.
+    // oxlint-disable-next-line eslint/no-restricted-properties -- kafkajs' own clock
+    if (Date.now() < this.lastRequest) this.lastRequest = 0
     try {
       await heartbeat.call(this, options)
     } catch (error) {
