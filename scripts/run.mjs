@@ -49,6 +49,11 @@ const tasks = {
     watched: true
   },
   "bench:api": { about: "gets and creates in a second at the API", script: ["apps/api/src/ApiServer.bench.ts"] },
+  "bench:delivery": {
+    about: "what exactly-once costs, and how long a crash is felt",
+    script: ["scripts/bench-delivery.ts"],
+    watched: true
+  },
   kafka: { about: "a Kafka broker alone, in the foreground", script: ["scripts/kafka.ts"], watched: true },
   api: { about: "the API alone, in the foreground", script: ["apps/api/src/main.ts"] },
   consumer: { about: "the consumer alone, in the foreground", script: ["apps/consumer/src/main.ts"] },

@@ -7,6 +7,7 @@ import { filterAborted } from "./AbortedTransactions.ts"
 import { completeSends } from "./CompleteSends.ts"
 import { patchConnection } from "./ConnectionPatch.ts"
 import { patchConsumerGroup } from "./ConsumerGroupPatch.ts"
+import { rememberCoordinators } from "./CoordinatorMemory.ts"
 import { addGroupFencing } from "./GroupFencing.ts"
 import { recordFormat } from "./RecordFormat.ts"
 import { transactionRequests } from "./TransactionRequests.ts"
@@ -52,6 +53,9 @@ replaceModule("kafkajs/src/protocol/recordBatch/record/v0/decoder", decode)
 
 // It can succeed without having sent everything.
 replaceModule("kafkajs/src/producer/sendMessages", completeSends(require))
+
+// It looks its coordinators up for every request to them.
+replaceModule("kafkajs/src/producer/eosManager", rememberCoordinators(require))
 
 /** Transactions are tried again soon: what they wait for is mostly the end of the one before, a few milliseconds away. */
 export const TRANSACTION_RETRY = { initialRetryTime: 5, maxRetryTime: 1_000, factor: 0.2, multiplier: 1.6, retries: 16 }
