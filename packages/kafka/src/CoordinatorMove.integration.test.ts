@@ -24,11 +24,12 @@ const goesOn = Effect.gen(function*() {
   const { nodes } = yield* KafkaCluster
   const [, second, third] = nodes
   if (second === undefined || third === undefined) return assert.fail("a cluster of three")
-  const { commit, outcomes, transactions } = yield* workplace({
+  const { commit, member, outcomes, transactions } = yield* workplace({
     groupId: yield* nameOn(second, COORDINATOR_OF.group),
     transactionalId: yield* nameOn(third, COORDINATOR_OF.transaction)
   })
   let committed = 0
+  let lastFailure = "none"
   let goal = Infinity
   const round = Effect.suspend(() =>
     commit([`v-${committed}`], [{ partition: 0, offset: committed + 1, metadata: `me|${committed}` }])
@@ -37,7 +38,9 @@ const goesOn = Effect.gen(function*() {
       onSuccess: () => {
         committed += 1
       },
-      onFailure: () => {}
+      onFailure: ({ message }) => {
+        lastFailure = message
+      }
     })
   )
   const working = yield* Effect.forkScoped(Effect.repeat(round, { while: () => committed < goal }))
@@ -45,15 +48,27 @@ const goesOn = Effect.gen(function*() {
     const enough = committed + 50
     return until(() => committed >= enough)
   })
-  for (const node of [second, third]) {
-    yield* more
-    yield* node.kill
-    // By those that are left.
-    yield* more
-    yield* node.start
-  }
-  goal = committed + 50
-  yield* Fiber.join(working)
+  let step = "begin"
+  const losing = Effect.gen(function*() {
+    for (const node of [second, third]) {
+      step = `before ${node.nodeId} is killed`
+      yield* more
+      yield* node.kill
+      step = `without ${node.nodeId}`
+      yield* more
+      yield* node.start
+    }
+    step = "all are back"
+    goal = committed + 50
+    yield* Fiber.join(working)
+  })
+  // Where it gets stuck, this is what one wants to know.
+  yield* Effect.onInterrupt(losing, () =>
+    Effect.logError(`Stuck: ${step}, after ${committed} commits`, {
+      lastFailure,
+      pending: transactions.pending(),
+      generation: member.assignments.at(-1)?.generation
+    }))
   assert.strictEqual((yield* transactions.stableOffsets([0], false)).get(0)?.offset, committed)
   assert.deepStrictEqual(yield* readToEnd(outcomes), [...numbered("v", committed)].toSorted())
 })
