@@ -4,10 +4,10 @@ import { delayBefore } from "@origin-regions/api-client/RetryPolicy"
 import type { Mapping } from "@origin-regions/domain/Mapping"
 import { rejectedByRule, type Settlement } from "@origin-regions/domain/MappingOutcome"
 import type { Change, Verdict } from "@origin-regions/domain/RequestReader"
+import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
 import { Clock, Context, Duration, Effect, Layer, Random } from "effect"
 import { type Found, isAsAsked, resolve } from "./Resolution.ts"
-import { steadyMillis } from "./SteadyTime.ts"
 import type { Task } from "./Task.ts"
 
 /** What one attempt at a request came to: it is settled, or waits for its next attempt. */
@@ -128,7 +128,7 @@ export class Attempt extends Context.Service<Attempt, {
             : Effect.succeed(settled(failure))
 
         const waitOrGiveUp = (task: Task, change: Change, error: ApiError): Effect.Effect<AttemptResult> => {
-          const now = steadyMillis(clock)
+          const now = Math.floor(steadyMillis(clock))
           const { reason } = error
           if (now - (task.firstTriedAt ?? now) < deadlineMillis || error.category === "credential") {
             return Effect.succeed(wait(task, error))
@@ -190,7 +190,7 @@ export class Attempt extends Context.Service<Attempt, {
             const decided = decidedLocally(verdict, event.expiresAt, now)
             if (verdict._tag !== "Apply") return Effect.succeed(settled(decided ?? { _tag: "Malformed", issues: [] }))
             if (decided !== undefined) return giveUp(task, verdict.change, decided)
-            task.firstTriedAt ??= steadyMillis(clock)
+            task.firstTriedAt ??= Math.floor(steadyMillis(clock))
             return Effect.matchEffect(call(verdict.change), {
               onSuccess: (result) => {
                 task.attempts += 1

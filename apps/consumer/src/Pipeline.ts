@@ -1,5 +1,6 @@
 import { readRequest } from "@origin-regions/domain/RequestReader"
 import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
+import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import type { Assignment, ConsumerHandler, RecordBatch, Subscription } from "@origin-regions/kafka/KafkaConsumer"
 import { Cause, Clock, Context, Deferred, Duration, Effect, Exit, FiberSet, Latch, Layer, Schedule } from "effect"
 import { Attempt, type AttemptResult } from "./Attempt.ts"
@@ -8,7 +9,6 @@ import { Delivery, type Membership, type SettledTask } from "./Delivery.ts"
 import { Lanes } from "./Lanes.ts"
 import { type PipelineStatus, pipelineStatus } from "./PipelineStatus.ts"
 import { PartitionProgress, type Undone } from "./Progress.ts"
-import { steadyMillis } from "./SteadyTime.ts"
 import { groupOf, laneOf, type OwnedPartition, sizeOf, type Task } from "./Task.ts"
 
 export interface PipelineOptions {
@@ -108,7 +108,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   }
 
   /** Setting the machine's time neither holds anything up nor lets it go. */
-  const now = () => steadyMillis(clock)
+  const now = () => Math.floor(steadyMillis(clock))
 
   const isSettled = () => inFlight === 0 && outbox.length === 0
   /** What is to be committed for at last while nothing is sent any more. */

@@ -1,3 +1,4 @@
+import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import { parseTimestamp } from "@origin-regions/domain/Timestamp"
 import type { Clock } from "effect"
 
@@ -54,6 +55,6 @@ export class ApiClock {
   }
 
   #now(): number {
-    return Number(this.#clock.monotonicTimeNanosUnsafe()) / 1_000_000
+    return steadyMillis(this.#clock)
   }
 }

@@ -1,4 +1,5 @@
 import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
+import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import {
   Cause,
   Clock,
@@ -168,7 +169,7 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
 ) {
   const { groupId, topic } = options
   const clock = yield* Clock.Clock
-  const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
+  const now = () => steadyMillis(clock)
   const client = yield* makeClient(settings, "origin-regions-consumer")
   const fibers = yield* FiberSet.make<void>()
   const fork = yield* FiberSet.runtime(fibers)()

@@ -1,3 +1,4 @@
+import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import { Clock, Duration, Effect, type Exit } from "effect"
 import { type Dispatcher, Pool } from "undici"
 import { ApiError, InvalidResponse, Unreachable } from "../ApiError.ts"
@@ -66,7 +67,7 @@ export const makeHttpTransport = Effect.fn("HttpTransport.make")(function*(optio
   )
 
   const time = yield* Clock.Clock
-  const monotonic = () => Number(time.monotonicTimeNanosUnsafe()) / 1_000_000
+  const monotonic = () => steadyMillis(time)
   const ticksPerTimeout = Math.max(TICKS_PER_TIMEOUT, Math.ceil(timeout / LONGEST_TICK_MILLIS))
   const clock: CallClock = { tick: 0, calls: new Set() }
   let tickedAt = monotonic()
