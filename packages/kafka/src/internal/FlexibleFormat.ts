@@ -35,6 +35,17 @@ export const writeList = <A>(encoder: Encoder, items: ReadonlyArray<A>, write: (
   for (const item of items) write(item)
 }
 
+export const writeTopics = <P>(
+  encoder: Encoder,
+  topics: ReadonlyArray<{ readonly topic: string; readonly partitions: ReadonlyArray<P> }>,
+  writePartition: (partition: P) => void
+): void =>
+  writeList(encoder, topics, ({ partitions, topic }) => {
+    encoder.writeUVarIntString(topic)
+    writeList(encoder, partitions, writePartition)
+    noTags(encoder)
+  })
+
 /** Reads structures, each of which ends with tagged fields. */
 export const readList = <A>(decoder: Decoder, read: (decoder: Decoder) => A): ReadonlyArray<A> =>
   decoder.readUVarIntArray((item) => {

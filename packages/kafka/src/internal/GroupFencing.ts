@@ -1,5 +1,5 @@
 import type { createRequire } from "node:module"
-import { type Decoder, type Encoder, noTags, readTopics, skipTags, writeList } from "./FlexibleFormat.ts"
+import { type Decoder, type Encoder, noTags, readTopics, skipTags, writeTopics } from "./FlexibleFormat.ts"
 
 /**
  * What kafkajs lacks of KIP-447: transactional offset commits that the group's generation fences (TxnOffsetCommit version 3), and reading committed
@@ -102,14 +102,9 @@ export const addGroupFencing = (require: ReturnType<typeof createRequire>): void
         encoder.writeInt64(producerId).writeInt16(producerEpoch)
         // The last of these is the id of a static member, which kafkajs never is.
         encoder.writeInt32(generationId).writeUVarIntString(memberId).writeUVarIntString(null)
-        writeList(encoder, topics, ({ partitions, topic }) => {
-          encoder.writeUVarIntString(topic)
-          writeList(encoder, partitions, ({ metadata, offset, partition }) => {
-            // Without a leader epoch.
-            encoder.writeInt32(partition).writeInt64(offset).writeInt32(-1).writeUVarIntString(metadata)
-            noTags(encoder)
-          })
-          noTags(encoder)
+        writeTopics(encoder, topics, ({ metadata, offset, partition }) => {
+          // Without a leader epoch.
+          noTags(encoder.writeInt32(partition).writeInt64(offset).writeInt32(-1).writeUVarIntString(metadata))
         })
         return noTags(encoder)
       }
@@ -137,11 +132,7 @@ export const addGroupFencing = (require: ReturnType<typeof createRequire>): void
       apiName: "OffsetFetch",
       encode: async () => {
         const encoder = noTags(new EncoderClass()).writeUVarIntString(groupId)
-        writeList(encoder, topics, ({ partitions, topic }) => {
-          encoder.writeUVarIntString(topic)
-          writeList(encoder, partitions, ({ partition }) => encoder.writeInt32(partition))
-          noTags(encoder)
-        })
+        writeTopics(encoder, topics, ({ partition }) => encoder.writeInt32(partition))
         return noTags(encoder.writeBoolean(topics[REQUIRE_STABLE] === true))
       }
     },

@@ -7,7 +7,8 @@ import {
   readList,
   readTopics,
   skipTags,
-  writeList
+  writeList,
+  writeTopics
 } from "./FlexibleFormat.ts"
 
 /**
@@ -58,13 +59,6 @@ interface TopicAnswer<A> {
   readonly topic: string
   readonly partitions: ReadonlyArray<A>
 }
-
-const writeTopics = (encoder: Encoder, topics: ReadonlyArray<PartitionsOfTopic>): void =>
-  writeList(encoder, topics, ({ partitions, topic }) => {
-    encoder.writeUVarIntString(topic)
-    writeList(encoder, partitions, (partition) => encoder.writeInt32(partition))
-    noTags(encoder)
-  })
 
 const readMarkers = (decoder: Decoder): ReadonlyArray<number> =>
   readList(decoder, (each) => {
@@ -130,28 +124,33 @@ export const transactionRequests = (require: ReturnType<typeof createRequire>) =
     describeProducers: (
       topics: ReadonlyArray<PartitionsOfTopic>
     ): ProtocolRequest<ReadonlyArray<TopicAnswer<DescribedPartition>>> =>
-      requestOf("DescribeProducers", 0, (encoder) => writeTopics(encoder, topics), (decoder) => {
-        decoder.readInt32()
-        return readTopics(decoder, (each): DescribedPartition => {
-          const partition = each.readInt32()
-          const errorCode = each.readInt16()
-          each.readUVarIntString()
-          const producers = readList(each, (producer): ActiveProducer => {
-            const producerId = producer.readInt64().toString()
-            const producerEpoch = producer.readInt32()
-            producer.readInt32()
-            producer.readInt64()
-            const coordinatorEpoch = producer.readInt32()
-            return {
-              producerId,
-              producerEpoch,
-              coordinatorEpoch,
-              transactionStart: Number(producer.readInt64().toString())
-            }
+      requestOf(
+        "DescribeProducers",
+        0,
+        (encoder) => writeTopics(encoder, topics, (partition) => encoder.writeInt32(partition)),
+        (decoder) => {
+          decoder.readInt32()
+          return readTopics(decoder, (each): DescribedPartition => {
+            const partition = each.readInt32()
+            const errorCode = each.readInt16()
+            each.readUVarIntString()
+            const producers = readList(each, (producer): ActiveProducer => {
+              const producerId = producer.readInt64().toString()
+              const producerEpoch = producer.readInt32()
+              producer.readInt32()
+              producer.readInt64()
+              const coordinatorEpoch = producer.readInt32()
+              return {
+                producerId,
+                producerEpoch,
+                coordinatorEpoch,
+                transactionStart: Number(producer.readInt64().toString())
+              }
+            })
+            return { partition, errorCode, producers }
           })
-          return { partition, errorCode, producers }
-        })
-      }),
+        }
+      ),
 
     /** Answered with an error code for each partition. */
     writeMarker: (marker: TransactionMarker): ProtocolRequest<ReadonlyArray<number>> =>
@@ -161,7 +160,7 @@ export const transactionRequests = (require: ReturnType<typeof createRequire>) =
         (encoder) =>
           writeList(encoder, [marker], ({ committed, coordinatorEpoch, producerEpoch, producerId, topics }) => {
             encoder.writeInt64(producerId).writeInt16(producerEpoch).writeBoolean(committed)
-            writeTopics(encoder, topics)
+            writeTopics(encoder, topics, (partition) => encoder.writeInt32(partition))
             noTags(encoder.writeInt32(Math.max(0, coordinatorEpoch)))
           }),
         readMarkers
