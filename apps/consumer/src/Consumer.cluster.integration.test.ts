@@ -4,7 +4,8 @@ import * as ConsumerProcess from "@origin-regions/testkit/Consumer"
 import { KafkaCluster } from "@origin-regions/testkit/KafkaCluster"
 import { Leash } from "@origin-regions/testkit/Leash"
 import { uniqueZoneId } from "@origin-regions/testkit/Names"
-import { Effect, Layer, Result } from "effect"
+import { whereAvailable } from "@origin-regions/testkit/WhereAvailable"
+import { Effect } from "effect"
 import { changesOf } from "./fixtures/ApiRecords.ts"
 import { whileRunning } from "./fixtures/RunningConsumer.ts"
 import { layerKafka, makeTestTopics, settingsFor } from "./fixtures/TestTopics.ts"
@@ -48,20 +49,14 @@ const losesBrokers = Effect.gen(function*() {
   assert.deepStrictEqual(codesOf(topics.outcomes.all), { upserted: all })
 })
 
-/** Reasons for which there is no cluster here, rather than a broken one. */
-const missing: ReadonlySet<string> = new Set(["JavaMissing", "JavaTooOld", "MavenMissing"])
-
 describe("Consumers on three brokers, of which one after the other is killed, with the leaders and coordinators on it", () => {
   it.live("answer every request once, and in order, by those that are left", ({ skip }) =>
-    Effect.gen(function*() {
-      const built = yield* Effect.result(Layer.build(KafkaCluster.layerJvm()))
-      if (Result.isFailure(built)) {
-        const { message, reason } = built.failure
-        return missing.has(reason._tag) ? skip(message) : yield* built.failure
-      }
-      yield* Effect.gen(function*() {
+    whereAvailable(
+      KafkaCluster.layerJvm(),
+      skip,
+      Effect.gen(function*() {
         const { brokers } = yield* KafkaCluster
         yield* Effect.scoped(Effect.provide(losesBrokers, [layerKafka(brokers), Api.layer, Leash.layer]))
-      }).pipe(Effect.provide(built.success))
-    }), 180_000)
+      })
+    ), 180_000)
 })

@@ -17,7 +17,14 @@ import {
   withKafkaJS
 } from "./internal/fixtures/TestKafka.ts"
 import { joinGroup } from "./internal/fixtures/TestMember.ts"
-import { openTransaction, readToEnd, serviceFor, stored, workplace } from "./internal/fixtures/TestTransactions.ts"
+import {
+  keepCommitting,
+  openTransaction,
+  readToEnd,
+  serviceFor,
+  stored,
+  workplace
+} from "./internal/fixtures/TestTransactions.ts"
 import type { KafkaError } from "./KafkaError.ts"
 
 const tagOf = (result: Result.Result<unknown, KafkaError>): string =>
@@ -321,50 +328,18 @@ layer(layerOwnKafka, { excludeTestServices: true, timeout: "2 minutes" })(
     it.effect("costs no outcome, and makes none twice", () =>
       Effect.gen(function*() {
         const broker = yield* KafkaBroker
-        const { commit, member, outcomes, transactions } = yield* workplace()
-        let committed = 0
-        let failures = 0
-        let lastFailure = "none"
+        const { complete, failures, more, told } = yield* keepCommitting(yield* workplace())
         let kills = 0
-        let goal = Infinity
-        const round = Effect.suspend(() =>
-          commit([`v-${committed}`], [{ partition: 0, offset: committed + 1, metadata: `me|${committed}` }])
-        ).pipe(
-          Effect.match({
-            onSuccess: () => {
-              committed += 1
-            },
-            onFailure: ({ message }) => {
-              failures += 1
-              lastFailure = message
-            }
-          })
-        )
-        const working = yield* Effect.forkScoped(Effect.repeat(round, { while: () => committed < goal }))
-        // Not every kill meets a transaction at work.
         const killing = Effect.gen(function*() {
-          for (; kills < 2 || failures === 0; kills++) {
-            const at = committed + 50
-            yield* until(() => committed >= at)
+          // Not every kill meets a transaction at work.
+          for (; kills < 2 || failures() === 0; kills++) {
+            yield* more
             yield* broker.kill
             yield* broker.start
           }
-          goal = committed + 50
-          yield* Fiber.join(working)
+          yield* complete
         })
-        // Where it gets stuck, this is what one wants to know.
-        yield* Effect.onInterrupt(killing, () =>
-          Effect.flatMap(broker.instance, (instance) =>
-            Effect.logError(`Stuck after ${kills} kills and ${committed} commits`, {
-              instance,
-              failures,
-              lastFailure,
-              pending: transactions.pending(),
-              assignments: member.assignments.length,
-              generation: member.assignments.at(-1)?.generation
-            })))
-        assert.strictEqual((yield* transactions.stableOffsets([0], false)).get(0)?.offset, committed)
-        assert.deepStrictEqual(yield* readToEnd(outcomes), [...numbered("v", committed)].toSorted())
+        yield* told(killing, () => `${kills} kills`)
       }))
   }
 )

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
-import { Effect, Layer, Result } from "effect"
+import { whereAvailable } from "@origin-regions/testkit/WhereAvailable"
+import { Effect } from "effect"
 import {
   layerKafka,
-  missing,
   newTopic,
   numbered,
   ofText,
@@ -23,14 +23,10 @@ const providers = [
 describe("A broker of the test kit's", () => {
   for (const { layer, provider } of providers) {
     it.live(`takes records from an emitter to a group, and keeps what it commits, by ${provider}`, ({ skip }) =>
-      Effect.gen(function*() {
-        const built = yield* Effect.result(Layer.build(layer))
-        if (Result.isFailure(built)) {
-          const { message, reason } = built.failure
-          // Not here; CONTRIBUTING says how each is had.
-          return missing.has(reason._tag) ? skip(message) : yield* built.failure
-        }
-        yield* Effect.gen(function*() {
+      whereAvailable(
+        layer,
+        skip,
+        Effect.gen(function*() {
           const { brokers, provider: by } = yield* KafkaBroker
           assert.strictEqual(by, provider)
           yield* Effect.gen(function*() {
@@ -46,7 +42,7 @@ describe("A broker of the test kit's", () => {
             assert.deepStrictEqual(new Set(committed.map(({ metadata }) => metadata)), new Set(["settled"]))
             assert.strictEqual(committed.reduce((sum, { offset }) => sum + offset, 0), 10)
           }).pipe(Effect.scoped, Effect.provide(layerKafka(settingsFor(...brokers))))
-        }).pipe(Effect.provide(built.success))
-      }))
+        })
+      ))
   }
 })

@@ -89,7 +89,7 @@ export class KafkaBroker extends Context.Service<KafkaBroker, {
       Layer.catchTag(
         "KafkaBrokerError",
         (error) =>
-          lacksJava(error) ? KafkaBroker.layerTestcontainers(options) : Layer.effect(KafkaBroker, Effect.fail(error))
+          error.isUnavailable ? KafkaBroker.layerTestcontainers(options) : Layer.effect(KafkaBroker, Effect.fail(error))
       )
     )
 
@@ -151,11 +151,8 @@ const withoutDocker = (docker: KafkaBrokerError, options: JvmOptions) =>
     )
   }))
 
-const lacksJava = ({ reason: { _tag } }: KafkaBrokerError): boolean =>
-  _tag === "JavaMissing" || _tag === "JavaTooOld" || _tag === "MavenMissing"
-
 const explain = (docker: KafkaBrokerError, java: KafkaBrokerError) =>
-  lacksJava(java)
+  java.isUnavailable
     ? new KafkaBrokerError({ reason: new NoProvider({ docker: docker.message, java: java.message }) })
     : java
 

@@ -84,6 +84,9 @@ export class NotOurs extends Schema.TaggedError<NotOurs>()("NotOurs", { operatio
   }
 }
 
+/** Reasons for which this machine has no means for a broker of a kind, rather than a broken one. */
+const unavailable: ReadonlySet<string> = new Set(["DockerUnavailable", "JavaMissing", "JavaTooOld", "MavenMissing"])
+
 /** Why there is no broker, or why it does not do what was asked. */
 export class KafkaBrokerError extends Schema.TaggedError<KafkaBrokerError>()("KafkaBrokerError", {
   reason: Schema.Union([
@@ -103,5 +106,10 @@ export class KafkaBrokerError extends Schema.TaggedError<KafkaBrokerError>()("Ka
 }) {
   override get message() {
     return this.reason.message
+  }
+
+  /** Whether this machine has no means for a broker of that kind. */
+  get isUnavailable(): boolean {
+    return unavailable.has(this.reason._tag)
   }
 }
