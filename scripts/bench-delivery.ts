@@ -4,13 +4,14 @@ import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { KafkaTopicReader } from "@origin-regions/kafka/KafkaTopicReader"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { Leash } from "@origin-regions/testkit/Leash"
+import { median } from "@origin-regions/testkit/Statistics"
 import { Config, Effect, Layer } from "effect"
-import { CliConfig, Command, Flag, GlobalFlag } from "effect/cli"
+import { Command, Flag } from "effect/cli"
 import { type DeliveryMode, SESSION_SECONDS } from "./bench-delivery/Bench.ts"
 import { type Latency, measureLatency } from "./bench-delivery/Latency.ts"
 import { measureRestart, type Restart } from "./bench-delivery/Restart.ts"
-import { median } from "./bench-delivery/Statistics.ts"
 import { measureThroughput, type Throughput } from "./bench-delivery/Throughput.ts"
+import { count, runCommandLine } from "./CommandLine.ts"
 import { print, printError, runScript } from "./ScriptRuntime.ts"
 
 const modes: ReadonlyArray<DeliveryMode> = ["exactly-once", "at-least-once"]
@@ -117,13 +118,6 @@ const clients = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => {
   return Layer.mergeAll(KafkaAdmin.layer(settings), KafkaProducer.layer(settings), KafkaTopicReader.layer(settings))
 })).pipe(Layer.provideMerge(broker), Layer.provideMerge(Leash.layer))
 
-const count = (name: string, fallback: number, description: string) =>
-  Flag.Int(name).pipe(
-    Flag.withDescription(`${description} (default: ${fallback})`),
-    Flag.filter((value) => value >= 1, () => "a whole number from 1"),
-    Flag.withDefault(fallback)
-  )
-
 const benchDelivery = Command.make(
   "npm run bench:delivery --",
   {
@@ -190,10 +184,4 @@ const benchDelivery = Command.make(
   "Measure what exactly-once costs over at-least-once, and how soon requests are answered again after a crash or a restart."
 ))
 
-runScript(
-  Command.runWith(benchDelivery, { version: "" })(process.argv.slice(2)).pipe(
-    Effect.as(0),
-    Effect.catchTag("ShowHelp", () => Effect.succeed(2)),
-    Effect.provide(CliConfig.layer({ builtIns: [GlobalFlag.Help] }))
-  )
-)
+runScript(runCommandLine(benchDelivery))

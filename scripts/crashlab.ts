@@ -9,7 +9,8 @@ import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { Leash } from "@origin-regions/testkit/Leash"
 import { seededChoices } from "@origin-regions/testkit/SeededChoices"
 import { Duration, Effect, FileSystem, Layer, Option, Random, Redacted, Schema } from "effect"
-import { CliConfig, Command, Flag, GlobalFlag } from "effect/cli"
+import { Command, Flag } from "effect/cli"
+import { count, runCommandLine } from "./CommandLine.ts"
 import { audit, type Terms, type Verdict } from "./crashlab/Audit.ts"
 import { Clocks } from "./crashlab/Clocks.ts"
 import { calmApi, faults } from "./crashlab/Faults.ts"
@@ -179,13 +180,6 @@ const apiWithItsClock = Layer.unwrap(Effect.map(
   ({ api }) => Api.layerWith({ environment: { API_FAULTS: "true", ...api.environment } })
 ))
 
-const count = (name: string, fallback: number, description: string) =>
-  Flag.Int(name).pipe(
-    Flag.withDescription(`${description} (default: ${fallback})`),
-    Flag.filter((value) => value >= 1, () => "a whole number from 1"),
-    Flag.withDefault(fallback)
-  )
-
 const crashlab = Command.make(
   "npm run crashlab --",
   {
@@ -252,10 +246,4 @@ const crashlab = Command.make(
   "Break a running system under load, and prove that no request was lost, doubled, or answered falsely."
 ))
 
-runScript(
-  Command.runWith(crashlab, { version: "" })(process.argv.slice(2)).pipe(
-    Effect.as(0),
-    Effect.catchTag("ShowHelp", () => Effect.succeed(2)),
-    Effect.provide(CliConfig.layer({ builtIns: [GlobalFlag.Help] }))
-  )
-)
+runScript(runCommandLine(crashlab))

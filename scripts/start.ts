@@ -13,10 +13,11 @@ import { KafkaTopicReader } from "@origin-regions/kafka/KafkaTopicReader"
 import type { Api } from "@origin-regions/testkit/Api"
 import { Leash } from "@origin-regions/testkit/Leash"
 import { Deferred, Duration, Effect, FileSystem, Layer, Option, Redacted, Schedule, Schema, Stream } from "effect"
-import { CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
+import { CliOutput, Command, Flag } from "effect/cli"
 import { SecureRandom } from "effect/crypto"
 import * as NodePath from "node:path"
 import { root } from "./Command.ts"
+import { runCommandLine } from "./CommandLine.ts"
 import { print, printError, runScript } from "./ScriptRuntime.ts"
 import { holdDataDirectory } from "./start/DataDirectory.ts"
 import { lagOf } from "./start/Lag.ts"
@@ -249,14 +250,6 @@ const start = Command.make(
   ])
 )
 
-const main = Command.runWith(start, { version: "" })(process.argv.slice(2)).pipe(
-  Effect.as(0),
-  Effect.catchTag("ShowHelp", () => Effect.succeed(2)),
-  Effect.provide([
-    CliConfig.layer({ builtIns: [GlobalFlag.Help] }),
-    CliOutput.layerPresenter(invocationPresenter),
-    Leash.layer
-  ])
-)
+const main = Effect.provide(runCommandLine(start), [CliOutput.layerPresenter(invocationPresenter), Leash.layer])
 
 runScript(main, { interrupted: process.argv.includes("--once") ? 130 : 0 })

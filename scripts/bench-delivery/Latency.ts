@@ -1,7 +1,7 @@
+import { quantile } from "@origin-regions/testkit/Statistics"
 import { Effect } from "effect"
 import { type DeliveryMode, makeBench, usageOf } from "./Bench.ts"
 import { makePacedLoad } from "./PacedLoad.ts"
-import { quantile } from "./Statistics.ts"
 
 export interface LatencyOptions {
   /** Requests in a second. */
