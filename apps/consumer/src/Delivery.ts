@@ -28,16 +28,19 @@ export class Delivery extends Context.Service<Delivery, {
   /** What the group has committed for partitions that this process has just been assigned. */
   readonly heads: (partitions: ReadonlyArray<number>) => Effect.Effect<ReadonlyMap<number, CommittedOffset>, KafkaError>
   /**
-   * Publishes outcomes and commits the progress of their partitions and of those in `also`. Returns when both are certain, or will never be. Waits out what
-   * trying again can mend.
+   * Publishes outcomes and commits the progress of their partitions and of those in `also`, which is asked when the outcomes have been written. Returns when both
+   * are certain, or will never be. Waits out what trying again can mend.
    */
   readonly deliver: (
     settled: ReadonlyArray<SettledTask>,
-    also: ReadonlyArray<OwnedPartition>,
+    also: () => ReadonlyArray<OwnedPartition>,
     membership: Membership
   ) => Effect.Effect<Delivered>
   /** Why outcomes can't be published just now, or `undefined`. */
   readonly problem: () => string | undefined
-  /** Commits progress and reservations without outcomes. */
-  readonly commit: (partitions: ReadonlyArray<OwnedPartition>, membership: Membership) => Effect.Effect<Delivered>
+  /**
+   * Commits progress and reservations without outcomes; of which partitions, it asks when its turn has come: no two commits of progress are under way at a time, but
+   * outcomes may be written meanwhile.
+   */
+  readonly commit: (due: () => ReadonlyArray<OwnedPartition>, membership: Membership) => Effect.Effect<Delivered>
 }>()("@origin-regions/consumer/Delivery") {}

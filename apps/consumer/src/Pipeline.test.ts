@@ -141,6 +141,8 @@ const outcomes = (kafka: ModelKafka) =>
 
 const nextCommit = (kafka: ModelKafka) => Effect.repeat(kafka.nextTaken, { until: (taken) => taken._tag !== "Sent" })
 
+const isOfPartition1 = ({ partition }: { readonly partition: number }) => partition === 1
+
 /** Waits until so many outcomes have been published, and what they make possible is committed. */
 const published = (kafka: ModelKafka, count: number) =>
   Effect.repeat(nextCommit(kafka), { until: () => outcomes(kafka).length >= count })
@@ -336,15 +338,15 @@ describe("Back-pressure", () => {
       assert.strictEqual(read(), 4)
       assert.isTrue(kafka.paused.has(0))
       // At 3 MiB and a bit it is still paused, at 2 MiB and a bit too.
-      for (const paused of [true, true, false]) {
+      for (const [offset, paused] of [true, true, false].entries()) {
         settle(yield* calls)
-        yield* nextCommit(kafka)
+        yield* published(kafka, offset + 1)
         assert.strictEqual(kafka.paused.has(0), paused)
       }
       assert.strictEqual(read(), 7)
       for (let offset = 3; offset < 9; offset++) {
         settle(yield* calls)
-        yield* nextCommit(kafka)
+        yield* published(kafka, offset + 1)
         read()
       }
       assert.strictEqual(kafka.heads.get(0)?.offset, 9)
@@ -381,15 +383,15 @@ describe("Back-pressure", () => {
       for (let undone = 299; undone >= 100; undone--) {
         assert.isTrue(kafka.paused.has(0))
         settle(yield* calls)
-        yield* nextCommit(kafka)
+        yield* published(kafka, 300 - undone)
       }
       assert.isTrue(kafka.paused.has(0))
       settle(yield* calls)
-      yield* nextCommit(kafka)
+      yield* published(kafka, 201)
       assert.isFalse(kafka.paused.has(0))
       assert.isUndefined(pipeline.handler.received(batchOf(0, [far])))
       settle(first)
-      yield* nextCommit(kafka)
+      yield* published(kafka, 202)
       assert.strictEqual(kafka.heads.get(0)?.offset, 202)
     }))
 
@@ -616,7 +618,7 @@ describe("A rebalance", () => {
       assert.isTrue(kafka.paused.has(0))
       const [first, ...rest] = [yield* calls, yield* calls, yield* calls, yield* calls]
       const gate = yield* Queue.unbounded<void>()
-      kafka.hindrance = () => Queue.take(gate)
+      kafka.hindrance = (what) => what === "Transaction" ? Queue.take(gate) : Effect.void
       settle(first)
       yield* quiet
       // These go together, once the first is committed.
@@ -1117,22 +1119,52 @@ describe("Exactly once", () => {
       assert.deepStrictEqual((yield* pending).map(({ at }) => at), ["0@3", "0@4", "0@5"])
     }))
 
+  it.effect("reserves and sends what is received while outcomes are being written", () =>
+    Effect.gen(function*() {
+      const { assign, calls, kafka, pending, pipeline } = yield* makePipeline()
+      assign(0)
+      pipeline.handler.received(batchFrom(0, 0, 1))
+      const first = yield* calls
+      const gate = yield* Queue.unbounded<void>()
+      kafka.hindrance = (what) => what === "Transaction" ? Queue.take(gate) : Effect.void
+      settle(first)
+      yield* quiet
+      pipeline.handler.received(batchFrom(0, 1, 2))
+      assert.deepStrictEqual((yield* pending).map(({ at }) => at), ["0@1", "0@2"])
+      assert.isEmpty(outcomes(kafka))
+      // The transaction's progress is what it is when its outcomes have been written.
+      Queue.offerUnsafe(gate, undefined)
+      yield* published(kafka, 1)
+      const later = yield* makePipeline()
+      later.kafka.heads.set(0, kafka.heads.get(0) ?? assert.fail("nothing was committed"))
+      later.assign(0)
+      later.pipeline.handler.received(batchFrom(0, 0, 3))
+      assert.deepStrictEqual(
+        (yield* later.pending).map(({ at, task }) => [at, task.inDoubt]),
+        [["0@1", true], ["0@2", true]]
+      )
+    }))
+
   it.effect("commits for the first time of a partition by itself, before any outcome", () =>
     Effect.gen(function*() {
       const { assign, calls, kafka, pipeline } = yield* makePipeline()
       assign(0)
-      pipeline.handler.received(batchFrom(0, 0, 2))
-      const [first, second] = [yield* calls, yield* calls]
+      pipeline.handler.received(batchFrom(0, 0, 1))
+      const first = yield* calls
       const gate = yield* Queue.unbounded<void>()
-      kafka.hindrance = () => Queue.take(gate)
+      kafka.hindrance = (what) => what === "Offsets" ? Effect.void : Queue.take(gate)
       settle(first)
       yield* quiet
-      settle(second)
-      // The one on its way does not know of partition 1 yet, the next one would.
+      pipeline.handler.received(batchFrom(0, 1, 1))
+      yield* quiet
+      // Its outcome is written, and its progress waits for the commit under way, which does not know of partition 1.
+      Queue.offerUnsafe(gate, undefined)
+      yield* quiet
       assign(0, 1)
       for (let step = 0; step < 3; step++) Queue.offerUnsafe(gate, undefined)
+      settle(yield* calls)
       yield* published(kafka, 2)
-      assert.deepStrictEqual(kafka.taken.slice(-3).map(({ _tag }) => _tag), ["Transaction", "Committed", "Transaction"])
+      assert.isTrue(kafka.taken.some((each) => each._tag === "Committed" && each.offsets.some(isOfPartition1)))
       for (const [index, taken] of kafka.taken.entries()) {
         if (taken._tag !== "Transaction") continue
         for (const { partition } of taken.offsets) {
@@ -1142,13 +1174,22 @@ describe("Exactly once", () => {
       }
     }))
 
-  it.effect("never has two commits under way", () =>
+  it.effect("never has two commits of progress under way", () =>
     Effect.gen(function*() {
       const { assign, calls, kafka, pipeline } = yield* makePipeline()
       let underWay = 0
       let most = 0
-      kafka.hindrance = () =>
+      let writing = false
+      let beside = 0
+      kafka.hindrance = (what) =>
         Effect.gen(function*() {
+          if (what === "Transaction") {
+            writing = true
+            yield* quiet
+            writing = false
+            return
+          }
+          if (writing) beside += 1
           underWay += 1
           most = Math.max(most, underWay)
           yield* quiet
@@ -1162,8 +1203,35 @@ describe("Exactly once", () => {
       }
       yield* published(kafka, 600)
       assert.strictEqual(most, 1)
+      assert.isAbove(beside, 0)
       assert.strictEqual(new Set(outcomes(kafka)).size, 600)
       assert.lengthOf(outcomes(kafka), 600)
+    }))
+
+  it.effect("publishes nothing more once it is unknown whether a commit has succeeded, until it has joined again", () =>
+    Effect.gen(function*() {
+      const { assign, calls, kafka, pipeline } = yield* makePipeline()
+      assign(0)
+      pipeline.handler.received(batchFrom(0, 0, 1))
+      const first = yield* calls
+      const gate = yield* Queue.unbounded<void>()
+      kafka.hindrance = (what) => what === "Transaction" ? Queue.take(gate) : Effect.void
+      settle(first)
+      yield* quiet
+      kafka.hindrance = (what) => what === "Committed" ? Effect.fail(unreachable("commit offsets")) : Effect.void
+      pipeline.handler.received(batchFrom(0, 1, 1))
+      yield* quiet
+      assert.strictEqual(kafka.rejoins(), 1)
+      Queue.offerUnsafe(gate, undefined)
+      yield* quiet
+      assert.isEmpty(transactions(kafka))
+      kafka.hindrance = () => Effect.void
+      assign(0)
+      pipeline.handler.received(batchFrom(0, 0, 2))
+      settle(yield* calls)
+      settle(yield* calls)
+      yield* published(kafka, 2)
+      assert.deepStrictEqual(outcomes(kafka).toSorted(), ["0@0", "0@1"])
     }))
 
   it.effect("drops all that it had, and publishes nothing, where the group has moved on", () =>

@@ -88,7 +88,8 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const lanes = new Lanes<Task>()
   const circuits = new Circuits(lanes)
   const outbox: Array<SettledTask> = []
-  const wake = yield* Latch.make(false)
+  const outcomesReady = yield* Latch.make(false)
+  const commitWanted = yield* Latch.make(false)
   const idleListeners = new Set<() => void>()
   let membership: Membership | undefined
   let dispatching = false
@@ -110,7 +111,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   /** Setting the machine's time neither holds anything up nor lets it go. */
   const now = () => Math.floor(steadyMillis(clock))
 
-  const isSettled = () => inFlight === 0 && outbox.length === 0
+  const isSettled = () => inFlight === 0 && outbox.length === 0 && delivering === 0
   /** What is to be committed for at last while nothing is sent any more. */
   const toRelease = () => isSettled() ? [...owned.values()].filter(({ progress }) => progress.wantsRelease) : []
   const isIdle = () => isSettled() && !isCommitting && toRelease().length === 0
@@ -159,7 +160,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
         admit(owner)
       }
     }
-    wake.openUnsafe()
+    commitWanted.openUnsafe()
 
     void fork(Effect.logInfo(assignmentLine(options.requestsTopic, [...heads.keys()])))
     pump()
@@ -214,7 +215,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     for (const task of unreserved.splice(0, first === -1 ? unreserved.length : first)) {
       lanes.add(groupOf(task), laneOf(task), task)
     }
-    if (wantsCommit(owner)) wake.openUnsafe()
+    if (wantsCommit(owner)) commitWanted.openUnsafe()
   }
 
   const skipped = (partition: number, offset: number) => {
@@ -237,7 +238,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
       ))
       lose(owner)
       own(partition, new PartitionProgress({ offset, metadata: "" }, delivery.owner))
-      wake.openUnsafe()
+      commitWanted.openUnsafe()
     }
   }
 
@@ -260,7 +261,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     if (!dispatching || inFlight >= options.concurrency) return
     for (const owner of owned.values()) {
       if (owner.unreserved.length > 0) owner.progress.reserveMore()
-      if (wantsCommit(owner)) wake.openUnsafe()
+      if (wantsCommit(owner)) commitWanted.openUnsafe()
     }
   }
 
@@ -274,9 +275,9 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     else if (exit.value._tag === "Settled") {
       task.wait = undefined
       outbox.push({ task, settlement: exit.value.settlement, settledAt: clock.currentTimeMillisUnsafe() })
-      wake.openUnsafe()
+      outcomesReady.openUnsafe()
     } else waitFor(task, exit.value)
-    if (toRelease().length > 0) wake.openUnsafe()
+    if (toRelease().length > 0) commitWanted.openUnsafe()
     pump()
     notifyIdle()
   }
@@ -329,35 +330,50 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     )).addObserver(ended)
   }
 
-  /**
-   * Publishes what has been settled, and commits the progress and the reservations that are due: one after the other, and what comes up meanwhile goes
-   * together in the next.
-   */
+  /** The partitions whose progress should be committed as it is by now. */
+  const due = () => dispatching ? [...owned.values()].filter(wantsCommit) : toRelease()
+
+  /** Publishes what has been settled, with the progress that it makes: one publication after the other, and what is settled meanwhile goes together in the next. */
   const deliverNext = Effect.gen(function*() {
-    yield* wake.await
-    wake.closeUnsafe()
+    yield* outcomesReady.await
+    outcomesReady.closeUnsafe()
     const used = membership
-    if (used === undefined) return
-    const due = dispatching ? [...owned.values()].filter(wantsCommit) : toRelease()
-    // A partition's first commit goes by itself: before it nobody could tell whose transaction is pending there.
-    const settled = due.every(({ progress }) => progress.isMarked) ? outbox.splice(0, MAX_DELIVERY) : []
-    if (settled.length === 0 && due.length === 0) return
+    if (used === undefined || outbox.length === 0) return
+    const settled = outbox.splice(0, MAX_DELIVERY)
     delivering = settled.length
-    isCommitting = true
-    const delivered = settled.length > 0
-      ? yield* delivery.deliver(settled, due, used)
-      : yield* delivery.commit(due, used)
-    isCommitting = false
+    // A partition's first commit goes by itself: before it nobody could tell whose transaction is pending there.
+    const delivered = yield* delivery.deliver(settled, () => due().filter(({ progress }) => progress.isMarked), used)
     delivering = 0
-    if (delivered === "stale") {
-      if (used === membership) { for (const owner of owned.values()) expel(owner, used) }
-    } else for (const owner of due) owner.isDue = false
+    if (delivered === "stale") expelAll(used)
     for (const each of settled.toReversed()) conclude(each)
+    goOn()
+  })
+
+  /** Commits the progress and the reservations that are due, beside publications: whoever has just received requests need not wait for the end of one. */
+  const commitNext = Effect.gen(function*() {
+    yield* commitWanted.await
+    commitWanted.closeUnsafe()
+    const used = membership
+    if (used === undefined || due().length === 0) return
+    isCommitting = true
+    const committed = yield* delivery.commit(due, used)
+    isCommitting = false
+    if (committed === "stale") expelAll(used)
+    goOn()
+  })
+
+  /** Something has been committed, or never will be. */
+  const goOn = () => {
     for (const owner of owned.values()) admit(owner)
-    if (outbox.length > 0 || toRelease().length > 0) wake.openUnsafe()
+    if (outbox.length > 0) outcomesReady.openUnsafe()
+    if (due().length > 0) commitWanted.openUnsafe()
     pump()
     notifyIdle()
-  })
+  }
+
+  const expelAll = (used: Membership) => {
+    if (used === membership) { for (const owner of owned.values()) expel(owner, used) }
+  }
 
   /** The group has given the partition away, or is about to: it is not read any further before it is assigned anew. */
   const expel = (owner: OwnedPartition, { subscription }: Membership) => {
@@ -385,7 +401,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     if (!dispatching) return
     circuits.prune()
     for (const owner of owned.values()) if (owner.progress.hasMoved) owner.isDue = true
-    wake.openUnsafe()
+    commitWanted.openUnsafe()
     pump()
   })
 
@@ -400,7 +416,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     Effect.sync(() => {
       dispatching = false
       for (const owner of owned.values()) hold(owner)
-      wake.openUnsafe()
+      commitWanted.openUnsafe()
     }),
     Effect.callback<void>((resume) => {
       const listener = () => resume(Effect.void)
@@ -411,6 +427,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   )
 
   fork(Effect.forever(deliverNext)).addObserver(ended)
+  fork(Effect.forever(commitNext)).addObserver(ended)
   fork(Effect.repeat(refresh, Schedule.spaced(REFRESH_SPACING))).addObserver(ended)
 
   return Pipeline.of({

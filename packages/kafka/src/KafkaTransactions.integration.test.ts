@@ -102,7 +102,7 @@ layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("Ka
         transactions.commit({
           records: [{ topic: outcomes, record: { key: text(value), value: text(value), headers: [] } }],
           generation: first.generation,
-          offsets: [{ partition: 0, offset, metadata: `me|${value}` }]
+          offsets: Effect.succeed([{ partition: 0, offset, metadata: `me|${value}` }])
         })
       settle = Effect.orDie(commit("a", 5))
       const other = yield* joinGroup({ topic: requests, groupId: member.groupId })

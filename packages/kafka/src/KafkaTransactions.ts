@@ -1,4 +1,4 @@
-import { Context, Duration, Effect, Layer, Option, Ref, Schedule, Semaphore } from "effect"
+import { Context, Duration, Effect, Fiber, Layer, Option, Ref, Schedule, Semaphore } from "effect"
 import type { Producer } from "kafkajs"
 import { accessCluster } from "./internal/ClusterAccess.ts"
 import { fencedBy, type GroupGeneration, UNSTABLE_OFFSET_COMMIT } from "./internal/GroupFencing.ts"
@@ -20,7 +20,8 @@ import type { KafkaSettings } from "./KafkaSettings.ts"
 export interface Transaction {
   readonly records: ReadonlyArray<AddressedRecord>
   readonly generation: GroupGeneration
-  readonly offsets: ReadonlyArray<OffsetCommit>
+  /** Made up at the last moment, when the records have been written. Nothing else may commit offsets of these partitions from then on until `commit` returns. */
+  readonly offsets: Effect.Effect<ReadonlyArray<OffsetCommit>, KafkaError>
 }
 
 export interface TransactionOptions {
@@ -95,6 +96,9 @@ const untilKnown = <A>(effect: Effect.Effect<A, KafkaError>): Effect.Effect<A> =
     Effect.orDie
   )
 
+const step = <A>(run: () => Promise<A>) =>
+  Effect.tryPromise({ try: run, catch: (error) => kafkaError("publish outcomes with their progress", error) })
+
 const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: TransactionOptions) {
   const { groupId, ownerOf, topic, transactionalId } = options
   const admin = yield* KafkaAdmin
@@ -147,41 +151,33 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
       ? Effect.succeed(open_.value)
       : Effect.tap(open(transactionalId), (fresh) => Ref.set(current, Option.some(fresh))))
 
-  const run = async (producer: Producer, { generation, offsets, records }: Transaction): Promise<void> => {
-    const transaction = await producer.transaction()
+  const run = Effect.fnUntraced(function*(producer: Producer, { generation, offsets, records }: Transaction) {
+    const transaction = yield* step(() => producer.transaction())
     // Records before offsets: only these are tried again while the transaction before is still being completed.
     for (const request of requestsOf(records)) {
-      await transaction.sendBatch({ acks: -1, topicMessages: topicMessages(request) })
+      yield* step(() => transaction.sendBatch({ acks: -1, topicMessages: topicMessages(request) }))
     }
-    const partitions = offsets.map(({ metadata, offset, partition }) => ({
+    const partitions = (yield* offsets).map(({ metadata, offset, partition }) => ({
       partition,
       offset: String(offset),
       metadata
     }))
-    await transaction.sendOffsets({
-      consumerGroupId: groupId,
-      topics: fencedBy([{ topic, partitions }], generation)
-    })
-    await transaction.commit()
-  }
+    yield* step(() =>
+      transaction.sendOffsets({ consumerGroupId: groupId, topics: fencedBy([{ topic, partitions }], generation) })
+    )
+    yield* step(() => transaction.commit())
+  })
 
   /** A transaction that is given up half-way stays open until somebody else ends it, and so it may go on for a while. */
-  const attempt = (producer: Producer, transaction: Transaction) =>
-    Effect.suspend(() => {
-      const running = run(producer, transaction)
-      return Effect.tryPromise({
-        try: () => running,
-        catch: (error) => kafkaError("publish outcomes with their progress", error)
-      }).pipe(
-        Effect.onInterrupt(() =>
-          Effect.andThen(
-            Effect.timeoutOption(Effect.promise(() => running.catch(() => {})), END_TIMEOUT),
-            // Its connections end with the client's.
-            Ref.set(current, Option.none())
-          )
-        )
-      )
-    })
+  const attempt = Effect.fnUntraced(function*(producer: Producer, transaction: Transaction) {
+    const running = yield* Effect.forkDetach(run(producer, transaction))
+    return yield* Effect.onInterrupt(Fiber.join(running), () =>
+      Effect.andThen(
+        Effect.timeoutOption(Fiber.await(running), END_TIMEOUT),
+        // Its connections end with the client's.
+        Ref.set(current, Option.none())
+      ))
+  })
 
   /** What keeps transactions hanging that are nobody's any more, if anything does. */
   const endHanging = Effect.gen(function*() {
@@ -272,7 +268,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
   })
 
   /** After a fault: whether the group has what the transaction was to commit. All partitions have it or none. */
-  const wasCommitted = ({ offsets }: Transaction) =>
+  const wasCommitted = (offsets: ReadonlyArray<OffsetCommit>) =>
     Effect.map(
       stableOffsets(offsets.map(({ partition }) => partition), false),
       (stored) =>
@@ -287,21 +283,27 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
     stableOffsets,
     pending: () => waitsFor,
     commit: Effect.fn("KafkaTransactions.commit")((transaction: Transaction) =>
-      Effect.flatMap(producer, (open_) =>
-        attempt(open_, transaction).pipe(
+      Effect.flatMap(producer, (open_) => {
+        let sent: ReadonlyArray<OffsetCommit> | undefined
+        const offsets = Effect.tap(transaction.offsets, (offsets) =>
+          Effect.sync(() => {
+            sent = offsets
+          }))
+        return attempt(open_, { ...transaction, offsets }).pipe(
           Effect.catch((error) =>
             Effect.gen(function*() {
               yield* drop
               // The new producer ends what the old one left pending, and only then do the offsets say how it went.
               yield* untilKnown(producer)
               taken.add(transactionalId)
-              const committed = error.reason._tag === "StaleGeneration"
+              const committed = sent === undefined || error.reason._tag === "StaleGeneration"
                 ? yield* Effect.as(untilKnown(releaseTaken), false)
-                : yield* untilKnown(wasCommitted(transaction))
+                : yield* untilKnown(wasCommitted(sent))
               if (!committed) return yield* error
             })
           )
-        )).pipe(oneAtATime.withPermit)
+        )
+      }).pipe(oneAtATime.withPermit)
     )
   })
 })

@@ -122,7 +122,7 @@ describe("Delivery at least once", () => {
       const [left, right] = [owned(0), owned(1)]
       const poison = sourceRecord(1, 0, "{", { key: new Uint8Array([7]), headers: [{ name: "x", value: null }] })
       const all = [settled(left), settled(right, malformed, poison), settled(left, gaveUp)]
-      yield* delivery.deliver(all, [], membership(kafka))
+      yield* delivery.deliver(all, () => [], membership(kafka))
       const [first, second, third] = all
       if (first === undefined || second === undefined || third === undefined) return assert.fail()
       assert.deepStrictEqual(kafka.taken, [
@@ -147,15 +147,15 @@ describe("Delivery at least once", () => {
       const { delivery, kafka, lookups } = yield* makeDelivery
       const owner = owned(0)
       const lines: Array<string> = []
-      yield* delivery.deliver([settled(owner)], [], membership(kafka))
+      yield* delivery.deliver([settled(owner)], () => [], membership(kafka))
       assert.strictEqual(lookups.count, 0)
       lookups.failures = 2
       const waiting = yield* Effect.forkChild(
-        delivery.deliver([settled(owner, gaveUp)], [], membership(kafka)).pipe(collectLines(lines))
+        delivery.deliver([settled(owner, gaveUp)], () => [], membership(kafka)).pipe(collectLines(lines))
       )
       yield* TestClock.adjust("2 seconds")
       yield* Fiber.join(waiting)
-      yield* delivery.deliver([settled(owner, gaveUp)], [], membership(kafka))
+      yield* delivery.deliver([settled(owner, gaveUp)], () => [], membership(kafka))
       assert.strictEqual(lookups.count, 3)
       assert.deepStrictEqual(
         lines,
@@ -172,7 +172,7 @@ describe("Delivery at least once", () => {
         Effect.sync(() => {
           if (what === "Sent") losing.lost = true
         })
-      yield* delivery.deliver([settled(lost), settled(losing), settled(kept)], [], membership(kafka))
+      yield* delivery.deliver([settled(lost), settled(losing), settled(kept)], () => [], membership(kafka))
       assert.lengthOf(kafka.taken.filter(({ _tag }) => _tag === "Sent"), 2)
       assert.deepStrictEqual([...kafka.heads.keys()], [0])
     }))
@@ -189,14 +189,14 @@ describe("Delivery at least once", () => {
       const owner = owned(0)
       const lines: Array<string> = []
       assert.strictEqual(
-        yield* delivery.deliver([settled(owner)], [], membership(kafka)).pipe(collectLines(lines)),
+        yield* delivery.deliver([settled(owner)], () => [], membership(kafka)).pipe(collectLines(lines)),
         "stale"
       )
       assert.strictEqual(tries, 1)
       assert.deepStrictEqual(lines, [])
       assert.deepStrictEqual([owner.progress.isMarked, owner.progress.hasMoved], [false, true])
       kafka.hindrance = () => Effect.void
-      assert.strictEqual(yield* delivery.commit([owner], membership(kafka)), "committed")
+      assert.strictEqual(yield* delivery.commit(() => [owner], membership(kafka)), "committed")
       assert.deepStrictEqual([owner.progress.isMarked, owner.progress.hasMoved], [true, false])
       assert.strictEqual(kafka.heads.get(0)?.offset, 1)
     }))
@@ -211,7 +211,7 @@ describe("Delivery at least once", () => {
       const [first, second] = [settled(owner), settled(owner)]
       const lines: Array<string> = []
       const delivering = yield* Effect.forkChild(
-        delivery.deliver([first], [], membership(kafka)).pipe(collectLines(lines))
+        delivery.deliver([first], () => [], membership(kafka)).pipe(collectLines(lines))
       )
       yield* TestClock.adjust("2 seconds")
       assert.isUndefined(delivering.pollUnsafe())

@@ -1,7 +1,7 @@
 import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
-import { Duration, Effect, Layer, Schedule } from "effect"
+import { Duration, Effect, Layer, Schedule, Semaphore } from "effect"
 import { type Delivered, Delivery, type Membership } from "../Delivery.ts"
 import { countOutcome } from "../Metrics.ts"
 import type { OwnedPartition } from "../Task.ts"
@@ -23,10 +23,11 @@ export const layerAtLeastOnce = (options: OutcomeTopics & { readonly requestsTop
       const { clock } = yield* OriginRegionsApi
       const outcomeRecords = yield* makeOutcomeRecords(options)
 
+      const turn = yield* Semaphore.make(1)
       let problem: string | undefined
 
-      const commit = (partitions: ReadonlyArray<OwnedPartition>, membership: Membership): Effect.Effect<Delivered> =>
-        Effect.suspend(() => plainCommit(partitions, membership, clock.reached())).pipe(
+      const commit = (due: () => ReadonlyArray<OwnedPartition>, membership: Membership): Effect.Effect<Delivered> =>
+        Effect.suspend(() => plainCommit(due(), membership, clock.reached())).pipe(
           Effect.tapError((error) =>
             error.reason._tag === "StaleGeneration" ? Effect.void : Effect.logWarning(`${error.message}. Trying again`)
           ),
@@ -34,7 +35,8 @@ export const layerAtLeastOnce = (options: OutcomeTopics & { readonly requestsTop
             schedule: Schedule.spaced(RETRY_SPACING),
             while: ({ reason }) => reason._tag !== "StaleGeneration"
           }),
-          Effect.match({ onSuccess: () => "committed", onFailure: () => "stale" })
+          Effect.match({ onSuccess: (): Delivered => "committed", onFailure: (): Delivered => "stale" }),
+          turn.withPermit
         )
 
       return Delivery.of({
@@ -58,7 +60,7 @@ export const layerAtLeastOnce = (options: OutcomeTopics & { readonly requestsTop
             task.owner.progress.done(task.record.offset)
             yield* countOutcome(settlement)
           }
-          return yield* commit([...new Set([...live.map(({ task }) => task.owner), ...also])], membership)
+          return yield* commit(() => [...new Set([...live.map(({ task }) => task.owner), ...also()])], membership)
         })
       })
     })

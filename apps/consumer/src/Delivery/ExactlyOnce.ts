@@ -1,6 +1,7 @@
 import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
+import { KafkaError, StaleGeneration } from "@origin-regions/kafka/KafkaError"
 import { KafkaTransactions, type PendingTransaction } from "@origin-regions/kafka/KafkaTransactions"
-import { Duration, Effect, Layer } from "effect"
+import { Duration, Effect, Layer, Semaphore } from "effect"
 import { type Delivered, Delivery, type Membership, type SettledTask } from "../Delivery.ts"
 import { countOutcome } from "../Metrics.ts"
 import type { OwnedPartition } from "../Task.ts"
@@ -9,6 +10,11 @@ import { plainCommit } from "./PlainCommit.ts"
 import { snapshotProgress } from "./ProgressSnapshot.ts"
 
 const RETRY_SPACING = Duration.millis(500)
+
+const unknownFate = new KafkaError({
+  operation: "publish outcomes with their progress",
+  reason: new StaleGeneration({ detail: "it is not known whether an earlier commit has succeeded" })
+})
 
 /** A transaction takes milliseconds: one that is pending for longer has lost its owner, or its coordinator. */
 const pendingProblem = (pending: PendingTransaction | undefined): string | undefined =>
@@ -22,9 +28,9 @@ const pendingProblem = (pending: PendingTransaction | undefined): string | undef
  * Outcomes, dead letters and progress in one transaction, fenced by the group's generation: whoever reads the outcomes topic as `read_committed` sees exactly
  * one for each request.
  *
- * Plain commits (reservations while no outcome is ready) never overlap with a transaction: in the group's log the later record counts, whatever it
- * belongs to. One whose fate is unknown could still arrive, and count, after a later transaction; so the group is joined anew then, and its
- * generation refuses it.
+ * Plain commits (reservations) are made while a transaction's outcomes are being written, so that requests need not wait for its end, but never from
+ * its offsets on until it is over: in the group's log the later record counts, whatever it belongs to. One whose fate is unknown could still arrive, and count,
+ * after a later transaction; so the group is joined anew then, and its generation refuses it.
  */
 export const layerExactlyOnce = (options: OutcomeTopics & { readonly transactionalId: string }) =>
   Layer.effect(
@@ -33,44 +39,59 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
       const transactions = yield* KafkaTransactions
       const { clock } = yield* OriginRegionsApi
       const outcomeRecords = yield* makeOutcomeRecords(options)
+      const turn = yield* Semaphore.make(1)
       let problem: string | undefined
+      /** A plain commit of it has an unknown fate: nothing more of it may be committed. */
+      let doomed: Membership | undefined
 
-      const commit = (partitions: ReadonlyArray<OwnedPartition>, membership: Membership): Effect.Effect<Delivered> =>
-        Effect.suspend(() => plainCommit(partitions, membership, clock.reached())).pipe(
+      const commit = (due: () => ReadonlyArray<OwnedPartition>, membership: Membership): Effect.Effect<Delivered> =>
+        Effect.suspend(() => plainCommit(due(), membership, clock.reached())).pipe(
           Effect.as<Delivered>("committed"),
           Effect.catch((error) => {
-            if (error.reason._tag !== "StaleGeneration") membership.subscription.rejoin()
+            if (error.reason._tag !== "StaleGeneration") {
+              doomed = membership
+              membership.subscription.rejoin()
+            }
             return Effect.as(Effect.logInfo(`${error.message}. Joining the group again`), "stale" as const)
-          })
+          }),
+          turn.withPermit
         )
 
-      /** One try at a transaction, with the progress as it is by then. */
+      /** One try at a transaction, with the progress as it is once its outcomes are written. */
       const attempt = Effect.fnUntraced(function*(
         settled: ReadonlyArray<SettledTask>,
-        also: ReadonlyArray<OwnedPartition>,
-        { assignment }: Membership
+        also: () => ReadonlyArray<OwnedPartition>,
+        membership: Membership
       ) {
         const records = yield* outcomeRecords(settled)
         const settling = Map.groupBy(settled.map(({ task }) => task), ({ owner }) => owner)
-        const owners = new Set([...settling.keys(), ...also.filter(({ lost }) => !lost)])
-        const progress = snapshotProgress(owners, clock.reached(), settling)
-        yield* transactions.commit({ records, generation: assignment.generation, offsets: progress.offsets })
-        progress.settled()
+        let progress: ReturnType<typeof snapshotProgress> | undefined
+        const offsets = Effect.flatMap(turn.take(1), () => {
+          const owners = new Set([...settling.keys(), ...also()])
+          progress = snapshotProgress(owners, clock.reached(), settling)
+          return doomed === membership ? Effect.fail(unknownFate) : Effect.succeed(progress.offsets)
+        })
+        yield* transactions.commit({ records, generation: membership.assignment.generation, offsets }).pipe(
+          Effect.tap(() =>
+            Effect.sync(() => {
+              progress?.settled()
+              for (const { task } of settled) task.owner.progress.done(task.record.offset)
+            })
+          ),
+          Effect.ensuring(Effect.suspend(() => progress === undefined ? Effect.void : turn.release(1)))
+        )
         problem = undefined
-        for (const { settlement, task } of settled) {
-          task.owner.progress.done(task.record.offset)
-          yield* countOutcome(settlement)
-        }
+        for (const { settlement } of settled) yield* countOutcome(settlement)
       })
 
       const deliver = (
         settled: ReadonlyArray<SettledTask>,
-        also: ReadonlyArray<OwnedPartition>,
+        also: () => ReadonlyArray<OwnedPartition>,
         membership: Membership
       ): Effect.Effect<Delivered> =>
         Effect.suspend(() => {
           const live = settled.filter(({ task }) => !task.owner.lost)
-          if (live.length === 0) return commit(also, membership)
+          if (live.length === 0) return Effect.succeed("committed")
           return attempt(live, also, membership).pipe(
             Effect.as<Delivered>("committed"),
             Effect.catch((error) => {

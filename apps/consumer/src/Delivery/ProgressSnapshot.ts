@@ -20,7 +20,10 @@ export const snapshotProgress = (
       metadata
     })),
     settled: (): void => {
-      for (const { owner, snapshot } of snapshots) owner.progress.settled(snapshot)
+      for (const { owner, snapshot } of snapshots) {
+        owner.progress.settled(snapshot)
+        owner.isDue = false
+      }
     }
   }
 }

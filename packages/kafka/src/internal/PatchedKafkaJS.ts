@@ -58,7 +58,7 @@ replaceModule("kafkajs/src/producer/sendMessages", completeSends(require))
 replaceModule("kafkajs/src/producer/eosManager", rememberCoordinators(require))
 
 /** Transactions are tried again soon: what they wait for is mostly the end of the one before, a few milliseconds away. */
-export const TRANSACTION_RETRY = { initialRetryTime: 5, maxRetryTime: 1_000, factor: 0.2, multiplier: 1.6, retries: 16 }
+export const TRANSACTION_RETRY = { initialRetryTime: 2, maxRetryTime: 1_000, factor: 0.2, multiplier: 1.6, retries: 18 }
 
 // It forgets the setting that its transactions ask it for, and waits 300 ms where a few would do.
 const { prototype: cluster } = require("kafkajs/src/cluster") as {
