@@ -163,7 +163,8 @@ const clients = Layer.unwrap(Effect.gen(function*() {
         credential: { _tag: "Token", token: Redacted.make(token) },
         generation: "auto",
         timeout: Duration.seconds(10),
-        connections: 4
+        connections: 4,
+        quota: undefined
       })
     ))
   )

@@ -72,7 +72,8 @@ const mappedAddresses = Effect.fnUntraced(function*(samples: ReadonlyMap<string,
       credential: { _tag: "Token", token: Redacted.make(api.token) },
       generation: 1,
       timeout: Duration.seconds(10),
-      connections: 1
+      connections: 1,
+      quota: undefined
     })
   )
   const mapped = new Set<MappingKey>()

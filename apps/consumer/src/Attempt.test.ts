@@ -12,6 +12,7 @@ import {
   Unavailable,
   Unreachable
 } from "@origin-regions/api-client/ApiError"
+import { ApiQuota } from "@origin-regions/api-client/ApiQuota"
 import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { apiErrors } from "@origin-regions/domain/ApiError"
 import { Mapping } from "@origin-regions/domain/Mapping"
@@ -53,7 +54,8 @@ const makeAttempt = Effect.fnUntraced(function*(answers: Answers, requestDeadlin
     upsert: ({ origin_ip, region, vendor, zone_id }) => answer(`upsert ${zone_id}/${origin_ip} ${vendor} ${region}`),
     delete: ({ origin_ip, zone_id }) => answer(`delete ${zone_id}/${origin_ip}`),
     get: ({ origin_ip, zone_id }) => answer(`get ${zone_id}/${origin_ip}`),
-    clock
+    clock,
+    quota: new ApiQuota({ calls: undefined, share: 1 }, yield* Clock.Clock, () => 0)
   })
   const context = yield* Layer.build(
     Attempt.layer({ requestDeadline: Duration.fromInputUnsafe(requestDeadline) }).pipe(Layer.provide(api))

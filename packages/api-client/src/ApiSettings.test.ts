@@ -30,6 +30,23 @@ describe("readApiSettings", () => {
     assert.notInclude(JSON.stringify([byToken, byKey]), "a-key")
   })
 
+  it("takes Cloudflare's published quota where it calls Cloudflare, and what is told elsewhere, unless it is set", () => {
+    const elsewhere = { ...token, CLOUDFLARE_BASE_URL: "http://127.0.0.1:8787/client/v4" }
+    assert.deepStrictEqual(succeed(token).quota, { calls: 1_200, share: 0.9 })
+    assert.isUndefined(succeed({ ...token, API_QUOTA: "none" }).quota)
+    assert.deepStrictEqual(succeed(elsewhere).quota, { calls: undefined, share: 0.9 })
+    assert.deepStrictEqual(succeed({ ...elsewhere, API_QUOTA: "60", API_QUOTA_SHARE: "100" }).quota, {
+      calls: 60,
+      share: 1
+    })
+    for (const quota of ["0", "-1", "1.5", "1000000001", "many"]) {
+      assert.deepStrictEqual(problemsOf({ ...token, API_QUOTA: quota }).map(({ setting }) => setting), ["API_QUOTA"])
+    }
+    assert.deepStrictEqual(problemsOf({ ...token, API_QUOTA_SHARE: "0" }).map(({ setting }) => setting), [
+      "API_QUOTA_SHARE"
+    ])
+  })
+
   it("reads another base URL and timeout", () => {
     const settings = succeed({
       ...token,

@@ -2,6 +2,7 @@ import type { SettingProblem } from "@origin-regions/domain/SettingProblem"
 import { type Environment, SettingReader } from "@origin-regions/domain/SettingReader"
 import { SettingsError } from "@origin-regions/domain/SettingsError"
 import { Config, ConfigProvider, Context, Duration, Effect, Layer, Option, Redacted, Result } from "effect"
+import type { QuotaOptions } from "./ApiQuota.ts"
 
 /** How calls are authorised: an API token, or an account's e-mail address with its API key. */
 export type ApiCredential =
@@ -22,8 +23,17 @@ const names = [
   "CLOUDFLARE_API_KEY",
   "CLOUDFLARE_BASE_URL",
   "API_GENERATION",
-  "API_TIMEOUT"
+  "API_TIMEOUT",
+  "API_QUOTA",
+  "API_QUOTA_SHARE"
 ]
+
+/** Where the published limit counts even before an answer has told of one. */
+const cloudflareHost = "api.cloudflare.com"
+
+/** Calls in five minutes, for each token: https://developers.cloudflare.com/fundamentals/api/reference/limits/ */
+const cloudflareQuota = 1_200
+const defaultQuotaShare = 90
 
 /** The wire that is spoken: `auto` asks the API which one it has. */
 export type ApiGeneration = 1 | 2 | "auto"
@@ -34,7 +44,10 @@ export type ApiGeneration = 1 | 2 | "auto"
  * - `CLOUDFLARE_API_TOKEN`, or `CLOUDFLARE_EMAIL` with `CLOUDFLARE_API_KEY`;
  * - `CLOUDFLARE_BASE_URL`: default `https://api.cloudflare.com/client/v4`;
  * - `API_GENERATION`: `1` (`/cache/origin_cloud_regions`), `2` (`/origin/cloud_regions`), or `auto` (default): 2 where the API has it, else 1;
- * - `API_TIMEOUT`: how long one HTTP request may take, connecting and reading included; default `10 seconds`.
+ * - `API_TIMEOUT`: how long one HTTP request may take, connecting and reading included; default `10 seconds`;
+ * - `API_QUOTA`: calls in five minutes that the token has, until answers tell of a limit; `auto` (default): 1200 at Cloudflare, elsewhere only what answers tell;
+ *   `none`: calls are made without regard to any;
+ * - `API_QUOTA_SHARE`: how much of the quota is used, in percent; default 90.
  *
  * `connections` limits how many calls are under way at once (64 unless a program says otherwise); the others wait for their turn,
  * within their timeout.
@@ -45,6 +58,8 @@ export class ApiSettings extends Context.Service<ApiSettings, {
   readonly generation: ApiGeneration
   readonly timeout: Duration.Duration
   readonly connections: number
+  /** Left out: calls are made without regard to any. */
+  readonly quota: QuotaOptions | undefined
 }>()("@origin-regions/api-client/ApiSettings") {
   /** From the configuration, by the names above. */
   static readonly layer = Layer.effect(
@@ -69,12 +84,15 @@ export const readApiSettings = (
   environment: Environment
 ): Result.Result<ApiSettings["Service"], ReadonlyArray<SettingProblem>> => {
   const reader = new SettingReader(environment)
+  const credential = readCredential(reader)
+  const baseUrl = readBaseUrl(reader)
   return reader.result({
-    credential: readCredential(reader),
-    baseUrl: readBaseUrl(reader),
+    credential,
+    baseUrl,
     generation: readGeneration(reader),
     timeout: readTimeout(reader, environment),
-    connections: defaultConnections
+    connections: defaultConnections,
+    quota: readQuota(reader, baseUrl)
   })
 }
 
@@ -132,6 +150,17 @@ const readBaseUrl = (reader: SettingReader): URL => {
     )
   }
   return url
+}
+
+const readQuota = (reader: SettingReader, { hostname }: URL): QuotaOptions | undefined => {
+  const quota = reader.text("API_QUOTA", "auto, none, or a number of calls in five minutes from 1 to 1000000000", {
+    default: "auto",
+    pattern: /^(?:auto|none|[1-9]\d{0,8}|1000000000)$/
+  })
+  const percent = reader.integer("API_QUOTA_SHARE", { minimum: 1, maximum: 100 }, { default: defaultQuotaShare })
+  if (quota === "none") return undefined
+  const published = hostname === cloudflareHost ? cloudflareQuota : undefined
+  return { calls: quota === "auto" ? published : Number(quota), share: percent / 100 }
 }
 
 const readTimeout = (reader: SettingReader, environment: Environment): Duration.Duration => {

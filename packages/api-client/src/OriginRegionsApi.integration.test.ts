@@ -17,7 +17,8 @@ const settings = Effect.fnUntraced(function*(generation: ApiGeneration, credenti
     credential: credential ?? { _tag: "Token", token: Redacted.make(token) },
     generation,
     timeout: Duration.seconds(30),
-    connections: 32
+    connections: 32,
+    quota: undefined
   })
 })
 

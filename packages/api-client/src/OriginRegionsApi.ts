@@ -6,6 +6,7 @@ import type { ZoneId } from "@origin-regions/domain/ZoneId"
 import { Clock, Context, Effect, Exit, Layer, Redacted } from "effect"
 import { ApiClock } from "./ApiClock.ts"
 import type { ApiError } from "./ApiError.ts"
+import { ApiQuota } from "./ApiQuota.ts"
 import { type ApiCredential, ApiSettings } from "./ApiSettings.ts"
 import { type AnswerContext, parseBody, readAnswer } from "./internal/ApiAnswer.ts"
 import type { BatchItems, Caller } from "./internal/Call.ts"
@@ -67,14 +68,17 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
   readonly probe: Effect.Effect<void, ApiError>
   /** The API's clock, from the answers that there have been. */
   readonly clock: ApiClock
+  /** When calls may be made. The operations call whenever they are asked to: who asks waits for it. */
+  readonly quota: ApiQuota
 }>()("@origin-regions/api-client/OriginRegionsApi") {
   /** Speaks HTTP as `ApiSettings` say. The connections close with the layer's scope. */
   static readonly layerNoDeps = Layer.effect(
     OriginRegionsApi,
     Effect.gen(function*() {
-      const { baseUrl, connections, credential, generation, timeout } = yield* ApiSettings
+      const { baseUrl, connections, credential, generation, quota: quotaOptions, timeout } = yield* ApiSettings
       const transport = yield* makeHttpTransport({ origin: baseUrl.origin, connections, timeout })
       const clock = new ApiClock(yield* Clock.Clock)
+      const quota = new ApiQuota(quotaOptions, yield* Clock.Clock, transport.underWay)
       const context: AnswerContext = { clock: yield* Clock.Clock, redact: redactor(credential) }
       const basePath = baseUrl.pathname.replace(/\/+$/, "")
       const readHeaders = ["accept", "application/json", "user-agent", "origin-regions", ...authorization(credential)]
@@ -83,15 +87,19 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
       const caller: Caller = {
         // A plain function, no generator and no span: it runs for every request of the consumer.
         call: ({ body, method, parse = parseBody, path, promised, readResult }) =>
-          transport.send(
-            body === undefined
-              ? { method, path, headers: readHeaders, body: null }
-              : { method, path, headers: writeHeaders, body: JSON.stringify(body) },
-            (answer) => {
-              clock.observe(answer.headers["date"])
-              return readAnswer(answer, parse, promised, readResult, context)
-            }
-          ),
+          Effect.suspend(() => {
+            quota.called()
+            return transport.send(
+              body === undefined
+                ? { method, path, headers: readHeaders, body: null }
+                : { method, path, headers: writeHeaders, body: JSON.stringify(body) },
+              (answer) => {
+                clock.observe(answer.headers["date"])
+                quota.observe(answer.headers)
+                return readAnswer(answer, parse, promised, readResult, context)
+              }
+            )
+          }),
         standstills: transport.standstills
       }
       const generation1 = makeGeneration1(caller, basePath)
@@ -103,16 +111,21 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
         : generation2
       return OriginRegionsApi.of({
         ...operations,
-        probe: transport.send({
-          method: "GET",
-          path: basePath === "" ? "/" : basePath,
-          headers: readHeaders,
-          body: null
-        }, (answer) => {
-          clock.observe(answer.headers["date"])
-          return Exit.void
+        // What stands before the API may answer it, and tells nothing of the quota.
+        probe: Effect.suspend(() => {
+          quota.called()
+          return transport.send({
+            method: "GET",
+            path: basePath === "" ? "/" : basePath,
+            headers: readHeaders,
+            body: null
+          }, (answer) => {
+            clock.observe(answer.headers["date"])
+            return Exit.void
+          })
         }),
-        clock
+        clock,
+        quota
       })
     })
   )

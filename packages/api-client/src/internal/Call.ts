@@ -22,6 +22,6 @@ export interface Caller {
 }
 
 /** The API's operations as one of its generations puts them on the wire. */
-export type Operations = Omit<OriginRegionsApi["Service"], "clock" | "probe">
+export type Operations = Omit<OriginRegionsApi["Service"], "clock" | "probe" | "quota">
 
 export type BatchItems = ReadonlyMap<OriginIp, BatchItem>

@@ -24,6 +24,8 @@ interface HttpTransport {
     request: HttpRequest,
     read: (answer: HttpAnswer) => Exit.Exit<A, ApiError>
   ) => Effect.Effect<A, ApiError>
+  /** Calls that have no answer yet. */
+  readonly underWay: () => number
   /** How often this process has been stopped, or starved, for longer than `STANDSTILL_MILLIS`, as far as its clock can tell; now included. */
   readonly standstills: () => number
 }
@@ -98,7 +100,11 @@ export const makeHttpTransport = Effect.fn("HttpTransport.make")(function*(optio
         call.abandon()
       )
     })
-  return { send, standstills: () => standstills + (isLate() ? 1 : 0) } satisfies HttpTransport
+  return {
+    send,
+    underWay: () => clock.calls.size,
+    standstills: () => standstills + (isLate() ? 1 : 0)
+  } satisfies HttpTransport
 })
 
 /** `tick` advances at an even pace; `calls` are those under way, oldest first. */
