@@ -1,4 +1,5 @@
 import type { ApiError } from "@origin-regions/api-client/ApiError"
+import type { ApiQuota } from "@origin-regions/api-client/ApiQuota"
 import { Duration } from "effect"
 import type { AttemptResult } from "./Attempt.ts"
 import { Circuit, type CircuitPause, type Pause } from "./Circuit.ts"
@@ -32,17 +33,22 @@ const isCertain = ({ reason }: ApiError): boolean => reason._tag === "BadCredent
 /** The API has said when to come again; it is in the attempt's delay. */
 const hasRetryAfter = ({ reason }: ApiError): boolean => "retryAfter" in reason && reason.retryAfter !== undefined
 
+/** How long no call may be made for want of quota: 0 where one may. */
+type Quota = Pick<ApiQuota, "waitMillis">
+
 /**
- * Which requests may be sent, where calls fail: a circuit for each zone that has failures, and one for the API as a whole. They hold up lanes,
- * and no memory: nothing is tried that would only fail, and zones that work go on.
+ * Which requests may be sent: where calls fail there is a circuit for each zone that has failures, and one for the API as a whole, and no call is made that the
+ * quota has no room for. They hold up lanes, and no memory: nothing is tried that would only fail, and zones that work go on.
  */
 export class Circuits {
   readonly #lanes: Lanes<Task>
+  readonly #quota: Quota
   readonly #zones = new Map<string, Circuit>()
   #api = new Circuit(FAILURES)
 
-  constructor(lanes: Lanes<Task>) {
+  constructor(lanes: Lanes<Task>, quota: Quota) {
     this.#lanes = lanes
+    this.#quota = quota
   }
 
   /** Why nothing at all is sent. */
@@ -66,6 +72,7 @@ export class Circuits {
   take(now: number): Admitted | undefined {
     const local = this.#lanes.takeFrom(LOCAL)
     if (local !== undefined) return this.#admit(local, undefined)
+    if (this.#quota.waitMillis > 0) return undefined
     if (this.#api.isOpen) {
       const task = this.#api.isDue(now) ? this.#lanes.take() ?? this.#takeDue(now)?.task : undefined
       return task === undefined ? undefined : this.#admit(task, this.#api)

@@ -79,6 +79,35 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("When t
       for (const zoneId of zones) assert.lengthOf(yield* changesOf(api, zoneId), 1)
     }))
 
+  it.effect("keeps to its quota, together with other members, and earns no refusal", () =>
+    Effect.gen(function*() {
+      const api = yield* apiWith({
+        environment: { API_RATE_LIMIT: "100", API_RATE_LIMIT_WINDOW: "3 seconds", API_RATE_LIMIT_BLOCK: "5 minutes" }
+      })
+      const topics = yield* makeTestTopics(6)
+      const zoneId = yield* uniqueZoneId
+      const { brokers } = yield* KafkaBroker
+      const environment = settingsFor(brokers, topics.names, api, { API_GENERATION: "1", API_QUOTA_SHARE: "80" })
+      const members = yield* Effect.all([ConsumerProcess.start(environment), ConsumerProcess.start(environment)], {
+        concurrency: 2
+      })
+      yield* topics.emit(upserts(zoneId, 250))
+      for (const member of members) {
+        yield* until(
+          statusOf(member),
+          ({ explanation }) => explanation.some((line) => line.includes("quota of 100 calls in 3s"))
+        )
+      }
+      const outcomes = yield* topics.outcomes.until((all) => all.length >= 250)
+      assert.deepStrictEqual(codesOf(outcomes), { upserted: 250 })
+      const metrics = yield* Effect.promise(() =>
+        fetch(new URL("/metrics", api.baseUrl)).then((response) => response.text())
+      )
+      assert.include(metrics, "code=\"ok\"")
+      assert.notInclude(metrics, "code=\"971\"")
+      for (const member of members) assert.lengthOf((yield* statusOf(member)).explanation, 0)
+    }))
+
   it.effect("leaves a zone alone that fails, says so, and goes on with the others", () =>
     Effect.gen(function*() {
       const api = yield* Api

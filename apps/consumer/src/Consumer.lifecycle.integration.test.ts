@@ -73,7 +73,7 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The co
       const zoneId = yield* uniqueZoneId
       const { proxy, size, take } = yield* makeHoldingProxy(api.baseUrl)
       const consumer = yield* ConsumerProcess.start(
-        yield* settings(topics.names, { CLOUDFLARE_BASE_URL: proxy.baseUrl })
+        yield* settings(topics.names, { CLOUDFLARE_BASE_URL: proxy.baseUrl, API_QUOTA: "none" })
       )
       yield* topics.emit([...upserts(zoneId, 100, 0), ...upserts(zoneId, 100, 1)])
       const first = yield* whileRunning(consumer)(take(64))
@@ -99,7 +99,11 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The co
       const topics = yield* makeTestTopics()
       const zoneId = yield* uniqueZoneId
       const { proxy, size, take } = yield* makeHoldingProxy(api.baseUrl)
-      const environment = yield* settings(topics.names, { CLOUDFLARE_BASE_URL: proxy.baseUrl, CONCURRENCY: "10" })
+      const environment = yield* settings(topics.names, {
+        CLOUDFLARE_BASE_URL: proxy.baseUrl,
+        CONCURRENCY: "10",
+        API_QUOTA: "none"
+      })
       const first = yield* ConsumerProcess.start(environment)
       yield* topics.emit(upserts(zoneId, 30))
       const calls = yield* whileRunning(first)(take(10))

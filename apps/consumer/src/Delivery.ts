@@ -16,9 +16,11 @@ export interface SettledTask {
 export interface Membership {
   readonly subscription: Subscription
   readonly assignment: Assignment
+  /** Nothing more is committed under it: it is not known what has become of a commit, which could still take effect. The group is being joined anew. */
+  isOver: boolean
 }
 
-/** `stale`: the group has given the partitions away, nothing of this counts. */
+/** `stale`: nothing of this counts, as the group has given the partitions away, or the membership is over. */
 export type Delivered = "committed" | "stale"
 
 /** Publishes outcomes and commits the progress that they make. How the two go together is what the delivery modes differ in. */

@@ -11,6 +11,10 @@ const inFlight = Metric.gauge("requests_in_flight", { description: "Calls to the
 const queued = Metric.gauge("requests_queued", { description: "Requests read that wait for their turn" })
 const waiting = Metric.gauge("requests_waiting", { description: "Requests that wait for another attempt" })
 const unpublished = Metric.gauge("outcomes_unpublished", { description: "Outcomes that wait to be published" })
+const quotaLimit = Metric.gauge("api_quota_limit", { description: "Calls that the API's quota allows in a window" })
+const quotaLeft = Metric.gauge("api_quota_left", {
+  description: "Calls of the API's quota that this member may still make"
+})
 const partitions = Metric.gauge("partitions_assigned", { description: "Partitions that this member owns" })
 
 const codeOf = (settlement: Settlement): string => {
@@ -46,5 +50,9 @@ export const renderMetrics = Effect.fnUntraced(function*(status: PipelineStatus)
   yield* Metric.update(waiting, status.waiting)
   yield* Metric.update(unpublished, status.unpublished)
   yield* Metric.update(partitions, status.partitions.length)
+  if (status.quota !== undefined) {
+    yield* Metric.update(quotaLimit, status.quota.limit)
+    yield* Metric.update(quotaLeft, status.quota.left)
+  }
   return yield* PrometheusMetrics.format({ prefix: "origin_regions_consumer" })
 })

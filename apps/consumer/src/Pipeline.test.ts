@@ -76,16 +76,18 @@ const topics = {
 const makePipeline = Effect.fnUntraced(function*(
   options: {
     readonly concurrency?: number
+    readonly calls?: number
     readonly attempt?: Attempt["Service"]["make"]
     readonly delivery?: "at-least-once" | "exactly-once"
   } = {}
 ) {
-  const kafka = yield* makeModelKafka
+  const kafka = yield* makeModelKafka(options)
   const calls = yield* Queue.unbounded<Call>()
   const lines: Array<string> = []
   const attempt = (task: Task) =>
     Effect.callback<AttemptResult>((resume) => {
       const { offset, partition } = task.record
+      if (task.request.verdict._tag === "Apply") kafka.quota.called()
       Queue.offerUnsafe(calls, { task, at: `${partition}@${offset}`, finish: resume })
     })
   const context = yield* Layer.build(
@@ -94,6 +96,7 @@ const makePipeline = Effect.fnUntraced(function*(
       concurrency: options.concurrency ?? 64,
       sessionTimeout: Duration.seconds(45)
     }).pipe(
+      Layer.provide(kafka.layer),
       Layer.provide([
         Layer.succeed(Attempt, { make: options.attempt ?? attempt }),
         options.delivery === "at-least-once"
@@ -1006,6 +1009,45 @@ describe("An API that fails all zones", () => {
   )
 })
 
+describe("A quota", () => {
+  it.effect("holds calls back, and not what needs none, and says when the next one goes", () =>
+    Effect.gen(function*() {
+      const { assign, kafka, pending, pipeline } = yield* makePipeline({ calls: 1_200 })
+      assign(0, 1, 2, 3)
+      pipeline.handler.received(batchFrom(0, 0, 5))
+      pipeline.handler.received(batchOf(1, [sourceRecord(1, 0, "not JSON")]))
+      assert.deepStrictEqual((yield* pending).map(({ at }) => at).toSorted(), ["0@0", "1@0"])
+      const { quota, queued } = pipeline.status()
+      assert.strictEqual(queued, 4)
+      assert.deepInclude(quota, { limit: 1_200, left: 0 })
+      assert.approximately(quota?.nextCallAt ?? Number.NaN, 278, 1)
+      yield* TestClock.adjust("277 millis")
+      assert.isEmpty(yield* pending)
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual((yield* pending).map(({ at }) => at), ["0@1"])
+      // What answers tell counts more than what is published.
+      kafka.quota.observe({ ratelimit: "\"default\";r=2;t=60", "ratelimit-policy": "\"default\";q=2;w=60" })
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual((yield* pending).map(({ at }) => at), ["0@2", "0@3"])
+      yield* TestClock.adjust("58 seconds")
+      assert.isEmpty(yield* pending)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual((yield* pending).map(({ at }) => at), ["0@4"])
+    }))
+
+  it.effect("is this member's by its part of the partitions", () =>
+    Effect.gen(function*() {
+      const { assign, pending, pipeline } = yield* makePipeline({ calls: 1_200 })
+      assign(2)
+      pipeline.handler.received(batchFrom(2, 0, 2))
+      assert.lengthOf(yield* pending, 1)
+      yield* TestClock.adjust("1111 millis")
+      assert.isEmpty(yield* pending)
+      yield* TestClock.adjust("1 millis")
+      assert.lengthOf(yield* pending, 1)
+    }))
+})
+
 describe("A fault", () => {
   it.effect("in an attempt ends the pipeline", () =>
     Effect.gen(function*() {
@@ -1064,22 +1106,42 @@ describe("An outage of Kafka", () => {
       )
     }))
 
-  it.effect("that leaves it unknown whether progress was committed makes it join again, and begin anew with what there is", () =>
-    Effect.gen(function*() {
-      const { assign, calls, kafka, pending, pipeline } = yield* makePipeline()
-      assign(0)
-      yield* nextCommit(kafka)
-      kafka.hindrance = () => Effect.fail(unreachable("commit offsets"))
-      pipeline.handler.received(batchFrom(0, 0, 2))
-      assert.deepStrictEqual(yield* pending, [])
-      assert.strictEqual(kafka.rejoins(), 1)
-      assert.isTrue(kafka.paused.has(0))
-      assert.deepStrictEqual(pipeline.status().partitions, [])
-      kafka.hindrance = () => Effect.void
-      assign(0)
-      pipeline.handler.received(batchFrom(0, 0, 2))
-      assert.deepStrictEqual([(yield* calls).at, (yield* calls).at], ["0@0", "0@1"])
-    }))
+  it.effect.each([true, false])(
+    "that leaves it unknown whether progress was committed makes it join again, and do nothing twice (committed: %s)",
+    (hasCommitted) =>
+      Effect.gen(function*() {
+        const { assign, calls, kafka, pending, pipeline } = yield* makePipeline()
+        assign(0)
+        pipeline.handler.received(batchFrom(0, 0, 2))
+        const [first, second] = [yield* calls, yield* calls]
+        kafka.hindrance = (what) => what === "Committed" ? kafka.losesAnswer(hasCommitted) : Effect.void
+        pipeline.handler.received(batchFrom(0, 2, 2))
+        assert.deepStrictEqual(yield* pending, [])
+        assert.strictEqual(kafka.rejoins(), 1)
+        // Nothing of that generation can be committed any more, and nobody waits for it.
+        settle(first)
+        yield* quiet
+        assert.isEmpty(outcomes(kafka))
+        const draining = yield* Effect.forkChild(pipeline.handler.drain)
+        yield* quiet
+        assert.isUndefined(draining.pollUnsafe())
+        settle(second)
+        yield* Fiber.join(draining)
+        kafka.hindrance = () => Effect.void
+        assign(0)
+        pipeline.handler.received(batchOf(0, batchFrom(0, 0, 5).records))
+        const rest = [yield* calls, yield* calls, yield* calls]
+        assert.deepStrictEqual(rest.map(({ at, task }) => [at, task.inDoubt]), [
+          ["0@2", false],
+          ["0@3", false],
+          ["0@4", false]
+        ])
+        rest.forEach(settle)
+        yield* published(kafka, 5)
+        assert.deepStrictEqual(outcomes(kafka), ["0@0", "0@1", "0@2", "0@3", "0@4"])
+        assert.isEmpty(yield* pending)
+      })
+  )
 })
 
 const transactions = (kafka: ModelKafka) => kafka.taken.flatMap((taken) => taken._tag === "Transaction" ? [taken] : [])
@@ -1210,13 +1272,12 @@ describe("Exactly once", () => {
 
   it.effect("publishes nothing more once it is unknown whether a commit has succeeded, until it has joined again", () =>
     Effect.gen(function*() {
-      const { assign, calls, kafka, pipeline } = yield* makePipeline()
+      const { assign, calls, kafka, pending, pipeline } = yield* makePipeline()
       assign(0)
       pipeline.handler.received(batchFrom(0, 0, 1))
-      const first = yield* calls
       const gate = yield* Queue.unbounded<void>()
       kafka.hindrance = (what) => what === "Transaction" ? Queue.take(gate) : Effect.void
-      settle(first)
+      settle(yield* calls)
       yield* quiet
       kafka.hindrance = (what) => what === "Committed" ? Effect.fail(unreachable("commit offsets")) : Effect.void
       pipeline.handler.received(batchFrom(0, 1, 1))
@@ -1225,13 +1286,13 @@ describe("Exactly once", () => {
       Queue.offerUnsafe(gate, undefined)
       yield* quiet
       assert.isEmpty(transactions(kafka))
+      yield* pipeline.handler.drain
       kafka.hindrance = () => Effect.void
       assign(0)
-      pipeline.handler.received(batchFrom(0, 0, 2))
-      settle(yield* calls)
       settle(yield* calls)
       yield* published(kafka, 2)
       assert.deepStrictEqual(outcomes(kafka).toSorted(), ["0@0", "0@1"])
+      assert.isEmpty(yield* pending)
     }))
 
   it.effect("drops all that it had, and publishes nothing, where the group has moved on", () =>

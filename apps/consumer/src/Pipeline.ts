@@ -1,6 +1,8 @@
+import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { readRequest } from "@origin-regions/domain/RequestReader"
 import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
 import { steadyMillis } from "@origin-regions/domain/SteadyTime"
+import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import type { Assignment, ConsumerHandler, RecordBatch, Subscription } from "@origin-regions/kafka/KafkaConsumer"
 import { Cause, Clock, Context, Deferred, Duration, Effect, Exit, FiberSet, Latch, Layer, Schedule } from "effect"
 import { Attempt, type AttemptResult } from "./Attempt.ts"
@@ -26,6 +28,7 @@ const MAX_KEPT_BYTES = 4 * 1024 * 1024
 const MAX_DELIVERY = 1_000
 /** How old a reservation gets. Whatever somebody else does at an address meanwhile counts as ours, if we crash before the request is settled. */
 const REFRESH_SPACING = Duration.seconds(1)
+const LOOKUP_SPACING = Duration.seconds(1)
 /** An outage makes thousands of requests wait, again and again: one line now and then speaks for all. */
 const WAITING_LINE_SPACING = Duration.toMillis(Duration.seconds(5))
 
@@ -79,6 +82,8 @@ export class Pipeline extends Context.Service<Pipeline, {
 const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const attempt = yield* Attempt
   const delivery = yield* Delivery
+  const admin = yield* KafkaAdmin
+  const { quota } = yield* OriginRegionsApi
   const clock = yield* Clock.Clock
   const fork = yield* FiberSet.makeRuntime<never>()
   const failed = yield* Deferred.make<never>()
@@ -86,7 +91,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const sessionMillis = Duration.toMillis(options.sessionTimeout)
   const owned = new Map<number, OwnedPartition>()
   const lanes = new Lanes<Task>()
-  const circuits = new Circuits(lanes)
+  const circuits = new Circuits(lanes, quota)
   const outbox: Array<SettledTask> = []
   const outcomesReady = yield* Latch.make(false)
   const commitWanted = yield* Latch.make(false)
@@ -100,6 +105,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   let isCommitting = false
   let nextWaitingLineAt = 0
   let nextZoneLineAt = 0
+  let waitsForQuota = false
 
   /** Nothing in here can fail: a defect ends the process, an interruption is the process ending. */
   const ended = (exit: Exit.Exit<unknown>) => {
@@ -111,9 +117,13 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   /** Setting the machine's time neither holds anything up nor lets it go. */
   const now = () => Math.floor(steadyMillis(clock))
 
-  const isSettled = () => inFlight === 0 && outbox.length === 0 && delivering === 0
+  /** What can't be committed under this membership is kept for the next. */
+  const isSettled = () => inFlight === 0 && delivering === 0 && (outbox.length === 0 || membership?.isOver === true)
   /** What is to be committed for at last while nothing is sent any more. */
-  const toRelease = () => isSettled() ? [...owned.values()].filter(({ progress }) => progress.wantsRelease) : []
+  const toRelease = () =>
+    isSettled() && membership?.isOver === false
+      ? [...owned.values()].filter(({ progress }) => progress.wantsRelease)
+      : []
   const isIdle = () => isSettled() && !isCommitting && toRelease().length === 0
 
   const notifyIdle = () => {
@@ -142,11 +152,11 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
 
   const assigned = (subscription: Subscription, assignment: Assignment) => {
     const { heads } = assignment
-    membership = { subscription, assignment }
+    membership = { subscription, assignment, isOver: false }
     for (const owner of owned.values()) {
       const head = heads.get(owner.partition)
       // Kept only where nobody else has worked on it in between.
-      if (head === undefined || !owner.progress.isAt(head)) lose(owner)
+      if (head === undefined || !owner.progress.goesOnFrom(head)) lose(owner)
     }
     for (const [partition, head] of heads) {
       const owner = owned.get(partition)
@@ -160,11 +170,26 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
         admit(owner)
       }
     }
+    outcomesReady.openUnsafe()
     commitWanted.openUnsafe()
 
     void fork(Effect.logInfo(assignmentLine(options.requestsTopic, [...heads.keys()])))
+    fork(shareQuota(assignment)).addObserver(ended)
     pump()
   }
+
+  /** Of the group's quota a member has as much as of the partitions: nobody needs to be asked, and together they have the whole. */
+  const shareQuota = (of: Assignment) =>
+    admin.partitionCount(options.requestsTopic).pipe(
+      Effect.tapError((error) => Effect.logWarning(`${error.message}. Trying again`)),
+      Effect.retry(Schedule.spaced(LOOKUP_SPACING)),
+      Effect.orDie,
+      Effect.map((partitions) => {
+        if (membership?.assignment !== of) return
+        quota.own(Math.min(1, of.heads.size / partitions))
+        pump()
+      })
+    )
 
   const pause = (owner: OwnedPartition) => {
     owner.paused = true
@@ -259,10 +284,25 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     }
     pumping = false
     if (!dispatching || inFlight >= options.concurrency) return
+    pumpWithQuota()
     for (const owner of owned.values()) {
       if (owner.unreserved.length > 0) owner.progress.reserveMore()
       if (wantsCommit(owner)) commitWanted.openUnsafe()
     }
+  }
+
+  /** Comes back when the quota has room for a call again, if that is sooner than anything else does. */
+  const pumpWithQuota = () => {
+    const { waitMillis } = quota
+    if (waitMillis <= 0 || waitMillis >= Duration.toMillis(REFRESH_SPACING) || waitsForQuota) return
+    waitsForQuota = true
+    fork(Effect.andThen(
+      Effect.sleep(Duration.millis(Math.ceil(waitMillis))),
+      Effect.sync(() => {
+        waitsForQuota = false
+        pump()
+      })
+    )).addObserver(ended)
   }
 
   const attempted = (admitted: Admitted, exit: Exit.Exit<AttemptResult>) => {
@@ -338,7 +378,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     yield* outcomesReady.await
     outcomesReady.closeUnsafe()
     const used = membership
-    if (used === undefined || outbox.length === 0) return
+    if (used === undefined || used.isOver || outbox.length === 0) return
     const settled = outbox.splice(0, MAX_DELIVERY)
     delivering = settled.length
     // A partition's first commit goes by itself: before it nobody could tell whose transaction is pending there.
@@ -354,7 +394,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     yield* commitWanted.await
     commitWanted.closeUnsafe()
     const used = membership
-    if (used === undefined || due().length === 0) return
+    if (used === undefined || used.isOver || due().length === 0) return
     isCommitting = true
     const committed = yield* delivery.commit(due, used)
     isCommitting = false
@@ -365,14 +405,14 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   /** Something has been committed, or never will be. */
   const goOn = () => {
     for (const owner of owned.values()) admit(owner)
-    if (outbox.length > 0) outcomesReady.openUnsafe()
-    if (due().length > 0) commitWanted.openUnsafe()
+    outcomesReady.openUnsafe()
+    commitWanted.openUnsafe()
     pump()
     notifyIdle()
   }
 
   const expelAll = (used: Membership) => {
-    if (used === membership) { for (const owner of owned.values()) expel(owner, used) }
+    if (used === membership && !used.isOver) { for (const owner of owned.values()) expel(owner, used) }
   }
 
   /** The group has given the partition away, or is about to: it is not read any further before it is assigned anew. */
@@ -447,6 +487,8 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
         lanes,
         circuits,
         owned: [...owned.values()],
+        quota: quota.status,
+        time: clock.currentTimeMillisUnsafe(),
         epoch: clock.currentTimeMillisUnsafe() - now()
       }),
     failure: Deferred.await(failed)

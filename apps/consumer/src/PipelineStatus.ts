@@ -1,3 +1,4 @@
+import type { QuotaStatus } from "@origin-regions/api-client/ApiQuota"
 import type { Pause } from "./Circuit.ts"
 import type { Circuits } from "./Circuits.ts"
 import type { Lanes } from "./Lanes.ts"
@@ -16,9 +17,16 @@ export interface PipelineStatus {
   readonly unpublished: number
   /** Why nothing at all is sent to the API. */
   readonly apiPause: Pause | undefined
+  /** The quota of calls to the API, where one is known. */
+  readonly quota: QuotaPause | undefined
   /** The zones that nothing is sent to, with how many requests wait for that. */
   readonly zones: ReadonlyMap<string, Pause & { readonly waiting: number }>
   readonly partitions: ReadonlyArray<PartitionStatus>
+}
+
+export interface QuotaPause extends Omit<QuotaStatus, "waitMillis"> {
+  /** When the next call may be made, in milliseconds since 1970, where none may now. */
+  readonly nextCallAt: number | undefined
 }
 
 export interface PartitionStatus {
@@ -42,6 +50,9 @@ export interface PipelineState {
   readonly lanes: Lanes<Task>
   readonly circuits: Circuits
   readonly owned: Iterable<OwnedPartition>
+  readonly quota: QuotaStatus | undefined
+  /** The time, in milliseconds since 1970. */
+  readonly time: number
   /** When the steady milliseconds of its pauses began, in milliseconds since 1970. */
   readonly epoch: number
 }
@@ -84,6 +95,7 @@ export const pipelineStatus = (state: PipelineState): PipelineStatus => {
     waiting,
     unpublished,
     apiPause: apiPause === undefined ? undefined : dated(apiPause),
+    quota: state.quota === undefined ? undefined : quotaPause(state.quota, state.time),
     zones: new Map([...zones].map(([zoneId, zone]) => [zoneId, dated(zone)])),
     partitions: [...partitions].map(([{ partition, paused, progress }, { wait, waiting }]) => ({
       partition,
@@ -96,3 +108,8 @@ export const pipelineStatus = (state: PipelineState): PipelineStatus => {
     }))
   }
 }
+
+const quotaPause = ({ waitMillis, ...quota }: QuotaStatus, time: number): QuotaPause => ({
+  ...quota,
+  nextCallAt: waitMillis > 0 && Number.isFinite(waitMillis) ? time + waitMillis : undefined
+})

@@ -81,14 +81,29 @@ describe("PartitionProgress", () => {
     const snapshot = commit(progress, NOW)
     assert.deepStrictEqual([progress.isMarked, progress.hasMoved], [true, true])
     assert.deepStrictEqual(progress.committed, { offset: 0, metadata: snapshot.metadata })
-    assert.isTrue(progress.isAt({ ...snapshot }))
-    assert.isFalse(progress.isAt({ ...snapshot, offset: 2 }))
-    assert.isFalse(progress.isAt({ ...snapshot, metadata: "" }))
+    assert.isTrue(progress.goesOnFrom({ ...snapshot }))
+    assert.isFalse(progress.goesOnFrom({ ...snapshot, offset: 2 }))
+    assert.isFalse(progress.goesOnFrom({ ...snapshot, metadata: "" }))
     commit(progress, NOW, 0, 1)
     assert.isFalse(progress.hasMoved)
-    assert.isFalse(progress.isAt(snapshot))
+    assert.isFalse(progress.goesOnFrom(snapshot))
     progress.advance(9)
     assert.isTrue(progress.hasMoved)
+  })
+
+  it("goes on from a commit that may have succeeded, whether it has or not, until the group has been asked", () => {
+    for (const hasSucceeded of [true, false]) {
+      const progress = fresh()
+      progress.receive(0)
+      const known = commit(progress, NOW)
+      progress.receive(1)
+      const unknown = progress.snapshot(NOW + 1_000)
+      progress.unsettled(unknown)
+      assert.isFalse(progress.isReserved(1))
+      assert.isTrue(progress.goesOnFrom(hasSucceeded ? unknown : known))
+      assert.strictEqual(progress.isReserved(1), hasSucceeded)
+      assert.strictEqual(progress.goesOnFrom(unknown), hasSucceeded)
+    }
   })
 
   it("lets nothing be sent that no commit has reserved, and reserves ahead, but not without end", () => {
@@ -193,7 +208,7 @@ describe("PartitionProgress", () => {
   })
 
   it("agrees with a model over lives of receiving, sending, settling, commits made and lost, and crashes", () => {
-    const seen = { doubts: 0, cautious: 0, caughtUpLate: 0, longest: 0, released: 0 }
+    const seen = { doubts: 0, cautious: 0, caughtUpLate: 0, longest: 0, released: 0, unknown: 0 }
     forSeeds(200, (choices) => new ModelledLives(choices, seen).live())
     // The lives were long enough to matter.
     assert.isAbove(seen.doubts, 2_000)
@@ -201,6 +216,7 @@ describe("PartitionProgress", () => {
     assert.isAbove(seen.caughtUpLate, 20)
     assert.isAbove(seen.longest, 500)
     assert.isAbove(seen.released, 100)
+    assert.isAbove(seen.unknown, 100)
   })
 })
 
@@ -221,6 +237,7 @@ interface Seen {
   caughtUpLate: number
   longest: number
   released: number
+  unknown: number
 }
 
 /** The first record of each lane: what may be sent. */
@@ -308,7 +325,9 @@ class ModelledLives {
   /** Commits what is settled, or some of it; true where the owner does not survive it. */
   #commit(progress: PartitionProgress, undone: Map<ModelledRecord, Undone>, settled: Set<ModelledRecord>): boolean {
     const choices = this.#choices
-    const settling = [...settled].filter(() => choices.chance(0.8))
+    // Only of what is committed without outcomes the fate can remain unknown.
+    const isUnknown = choices.chance(0.1)
+    const settling = isUnknown ? [] : [...settled].filter(() => choices.chance(0.8))
     const { isCaughtUp, wantsRelease } = progress
     if (wantsRelease) this.#seen.released += 1
     const snapshot = progress.snapshot(this.#now, new Set(settling.map(({ offset }) => offset)))
@@ -323,7 +342,13 @@ class ModelledLives {
       }
     }
     const fate = choices.below(20)
+    if (isUnknown) progress.unsettled(snapshot)
     if (fate === 0) return true
+    if (isUnknown && choices.chance(0.5)) {
+      this.#seen.unknown += 1
+      assert.isTrue(progress.goesOnFrom(this.#committed))
+      return false
+    }
     this.#committed = { offset: snapshot.offset, metadata: snapshot.metadata }
     for (const record of settling) this.#done.add(record)
     if (isCaughtUp) {
@@ -333,7 +358,8 @@ class ModelledLives {
       }
     } else this.#seen.caughtUpLate += 1
     if (fate === 1) return true
-    progress.settled(snapshot)
+    if (isUnknown) assert.isTrue(progress.goesOnFrom(this.#committed))
+    else progress.settled(snapshot)
     for (const record of settling) {
       progress.done(record.offset)
       undone.delete(record)

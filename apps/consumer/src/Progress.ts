@@ -49,6 +49,8 @@ export class PartitionProgress {
   #allowance = RESERVED_AHEAD
   #isMarked = false
   #isHeld = false
+  /** Was to be committed, and may have been. */
+  #unknown: Snapshot | undefined
 
   /**
    * Goes on from what the group has committed. Metadata that is not ours or is damaged counts as none; `intact` says which. `owner` goes into every commit: whose
@@ -100,9 +102,15 @@ export class PartitionProgress {
     return this.#committed
   }
 
-  /** Whether the group still has what was last committed here: nobody else has worked on the partition since. */
-  isAt(committed: CommittedOffset): boolean {
-    return committed.offset === this.#committed.offset && committed.metadata === this.#committed.metadata
+  /**
+   * Goes on from what the group has, if that is what was last committed here, or may have been: nobody else has worked on the partition since then. Otherwise it
+   * is to be begun anew.
+   */
+  goesOnFrom(committed: CommittedOffset): boolean {
+    const unknown = this.#unknown
+    this.#unknown = undefined
+    if (unknown !== undefined && isSame(committed, unknown)) this.settled(unknown)
+    return isSame(committed, this.#committed)
   }
 
   /** Whether another record, at this offset, can be taken without the metadata growing too long. */
@@ -238,4 +246,12 @@ export class PartitionProgress {
     }
     if (this.#ahead < RESERVED_AHEAD) this.#allowance = RESERVED_AHEAD
   }
+
+  /** It is not known whether a commit of a snapshot has succeeded; there is none after it before the group has been asked. */
+  unsettled(snapshot: Snapshot): void {
+    this.#unknown = snapshot
+  }
 }
+
+const isSame = (one: CommittedOffset, other: CommittedOffset): boolean =>
+  one.offset === other.offset && one.metadata === other.metadata

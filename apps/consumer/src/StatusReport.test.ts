@@ -13,6 +13,7 @@ const idle: PipelineStatus = {
   waiting: 0,
   unpublished: 0,
   apiPause: undefined,
+  quota: undefined,
   zones: new Map(),
   partitions: []
 }
@@ -51,6 +52,22 @@ describe("explain", () => {
     assert.deepStrictEqual(explain(input({ waiting: 1_234, apiPause: { ...busy, failures: 1, reason } })), [
       "the API is not called: 1,234 requests wait since 2026-11-24T11:59:00Z; 1 failure in a row, last: Authentication error (code 10000); next try 12:00:10Z; nothing is lost, and all goes on once the credential works"
     ])
+  })
+
+  it("tells of a quota that requests wait for, and of none that nobody waits for", () => {
+    const quota = { limit: 1_200, windowMillis: 300_000, left: 0, nextCallAt: noon + 90_000 }
+    assert.deepStrictEqual(explain(input({ queued: 812, quota })), [
+      "812 requests wait for the API's quota of 1,200 calls in 5m, of which 0 are left for this member: next call 12:01:30Z"
+    ])
+    assert.deepStrictEqual(explain(input({ quota })), [])
+    assert.deepStrictEqual(explain(input({ queued: 1, quota: { ...quota, nextCallAt: undefined } })), [])
+    assert.deepStrictEqual(statusReport(input({ quota })).quota, {
+      limit: 1_200,
+      window_seconds: 300,
+      left: 0,
+      next_call: "2026-11-24T12:01:30.000Z"
+    })
+    assert.isNull(statusReport(input({})).quota)
   })
 
   it("tells of outcomes that can't be published, of partitions that are full, and of a member that isn't at work", () => {

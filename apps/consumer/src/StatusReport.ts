@@ -1,6 +1,7 @@
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
+import { Duration } from "effect"
 import type { Pause } from "./Circuit.ts"
-import type { PartitionStatus, PipelineStatus } from "./PipelineStatus.ts"
+import type { PartitionStatus, PipelineStatus, QuotaPause } from "./PipelineStatus.ts"
 
 /** How the consumer takes part in its group. `lastContact` is when the group's coordinator last answered, in milliseconds since 1970. */
 export interface MemberStatus {
@@ -41,6 +42,15 @@ const apiLine = (pause: Pause, waiting: number): string =>
     isCredential.test(pause.reason) ? "; nothing is lost, and all goes on once the credential works" : ""
   }`
 
+const quotaLine = (
+  { left, limit, windowMillis }: QuotaPause,
+  nextCallAt: number,
+  queued: number
+): string =>
+  `${plural(queued, "request")} wait for the API's quota of ${limit.toLocaleString("en")} calls in ${
+    Duration.format(Duration.millis(windowMillis))
+  }, of which ${left.toLocaleString("en")} are left for this member: next call ${clockTime(nextCallAt)}`
+
 const zoneLine = (zoneId: string, { waiting, ...pause }: Pause & { readonly waiting: number }): string =>
   `zone ${zoneId}: paused since ${dated(pause.since)} after ${failuresOf(pause)}; ${
     plural(waiting, "request")
@@ -65,6 +75,8 @@ export const explain = ({ member, pipeline, publishing, requestsTopic }: StatusR
   const lines: Array<string> = []
   if (!member.ready) lines.push(`not at work: ${member.phase}`)
   if (pipeline.apiPause !== undefined) lines.push(apiLine(pipeline.apiPause, pipeline.waiting))
+  const { quota, queued } = pipeline
+  if (quota?.nextCallAt !== undefined && queued > 0) lines.push(quotaLine(quota, quota.nextCallAt, queued))
   if (publishing !== undefined) {
     lines.push(`${plural(pipeline.unpublished, "outcome")} wait to be published: ${publishing}`)
   }
@@ -85,6 +97,13 @@ const pauseFields = ({ failures, reason, since, until }: Pause) => ({
   reason
 })
 
+const quotaFields = ({ left, limit, nextCallAt, windowMillis }: QuotaPause) => ({
+  limit,
+  window_seconds: windowMillis / 1000,
+  left,
+  next_call: nextCallAt === undefined ? null : formatTimestamp(nextCallAt)
+})
+
 /** What `/status` answers. */
 export const statusReport = (input: StatusReportInput) => {
   const { member, pipeline, publishing, requestsTopic } = input
@@ -100,6 +119,7 @@ export const statusReport = (input: StatusReportInput) => {
     unpublished: pipeline.unpublished,
     publishing_problem: publishing ?? null,
     api: pipeline.apiPause === undefined ? null : pauseFields(pipeline.apiPause),
+    quota: pipeline.quota === undefined ? null : quotaFields(pipeline.quota),
     zones_paused: zones.length,
     zones: zones.slice(0, MAX_ZONES).map(([zone_id, { waiting, ...pause }]) => ({
       zone_id,

@@ -26,7 +26,7 @@ const gaveUp: Settlement = { _tag: "Failed", name: "gave_up", message: "Given up
 const malformed: Settlement = { _tag: "Malformed", issues: [{ path: "", message: "the record's value is not JSON" }] }
 
 const makeDelivery = Effect.gen(function*() {
-  const kafka = yield* makeModelKafka
+  const kafka = yield* makeModelKafka()
   const lookups = { count: 0, failures: 0 }
   const admin = Layer.mock(KafkaAdmin)({
     maxMessageBytes: () =>
@@ -106,7 +106,8 @@ const letterSent = (each: SettledTask): Taken => {
 
 const membership = (kafka: ModelKafka) => ({
   subscription: kafka.subscription,
-  assignment: { epoch: 7, generation: { memberId: "member", generationId: 3 }, heads: new Map() }
+  assignment: { epoch: 7, generation: { memberId: "member", generationId: 3 }, heads: new Map() },
+  isOver: false
 })
 
 /** What was committed of partition 0, from commit to commit. */

@@ -41,15 +41,12 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
       const outcomeRecords = yield* makeOutcomeRecords(options)
       const turn = yield* Semaphore.make(1)
       let problem: string | undefined
-      /** A plain commit of it has an unknown fate: nothing more of it may be committed. */
-      let doomed: Membership | undefined
-
       const commit = (due: () => ReadonlyArray<OwnedPartition>, membership: Membership): Effect.Effect<Delivered> =>
         Effect.suspend(() => plainCommit(due(), membership, clock.reached())).pipe(
           Effect.as<Delivered>("committed"),
           Effect.catch((error) => {
             if (error.reason._tag !== "StaleGeneration") {
-              doomed = membership
+              membership.isOver = true
               membership.subscription.rejoin()
             }
             return Effect.as(Effect.logInfo(`${error.message}. Joining the group again`), "stale" as const)
@@ -69,7 +66,7 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
         const offsets = Effect.flatMap(turn.take(1), () => {
           const owners = new Set([...settling.keys(), ...also()])
           progress = snapshotProgress(owners, clock.reached(), settling)
-          return doomed === membership ? Effect.fail(unknownFate) : Effect.succeed(progress.offsets)
+          return membership.isOver ? Effect.fail(unknownFate) : Effect.succeed(progress.offsets)
         })
         yield* transactions.commit({ records, generation: membership.assignment.generation, offsets }).pipe(
           Effect.tap(() =>

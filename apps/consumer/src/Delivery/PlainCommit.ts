@@ -11,6 +11,8 @@ export const plainCommit = (
   now: number
 ): Effect.Effect<void, KafkaError> =>
   Effect.suspend(() => {
-    const { offsets, settled } = snapshotProgress(partitions.filter(({ lost }) => !lost), now)
-    return offsets.length === 0 ? Effect.void : Effect.map(subscription.commit(assignment.epoch, offsets), settled)
+    const { offsets, settled, unsettled } = snapshotProgress(partitions.filter(({ lost }) => !lost), now)
+    if (offsets.length === 0) return Effect.void
+    return Effect.tapError(Effect.map(subscription.commit(assignment.epoch, offsets), settled), () =>
+      Effect.sync(unsettled))
   })

@@ -2,7 +2,7 @@ import type { OwnedPartition, Task } from "../Task.ts"
 
 /**
  * Partitions' progress as it stands at `now` (in the API's clock), with the tasks in `settling` done: what to commit for each, and `settled` to be called
- * once that has succeeded.
+ * once that has succeeded, or `unsettled` where that is not known.
  */
 export const snapshotProgress = (
   owners: Iterable<OwnedPartition>,
@@ -24,6 +24,9 @@ export const snapshotProgress = (
         owner.progress.settled(snapshot)
         owner.isDue = false
       }
+    },
+    unsettled: (): void => {
+      for (const { owner, snapshot } of snapshots) owner.progress.unsettled(snapshot)
     }
   }
 }
