@@ -75,7 +75,10 @@ export interface OffsetCommit {
   readonly metadata: string
 }
 
-/** How a member is doing. `silence` is for how long the group's coordinator has not answered, in milliseconds: setting the machine's time doesn't change it. */
+/**
+ * How a member is doing. `silence` is how long ago it has asked the group's coordinator for what that answered last, in milliseconds: setting the machine's time doesn't
+ * change it, and an answer that comes late does not shorten it.
+ */
 export interface MemberState {
   readonly joined: boolean
   readonly partitions: ReadonlyArray<number>
@@ -189,6 +192,8 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
   let group: ConsumerGroup | undefined
   let firstJoin: Promise<void> = Promise.resolve()
   let lastContact = now()
+  /** When the last heartbeat was sent. */
+  let beatAt = lastContact
 
   const headsOf = options.heads ?? ((owned: ReadonlyArray<number>) => admin.heads(groupId, topic, owned))
 
@@ -246,7 +251,7 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
     // That the group is being rebalanced is an answer too.
     Effect.catchReason("KafkaError", "StaleGeneration", () =>
       Effect.sync(() => {
-        lastContact = now()
+        lastContact = beatAt
       })),
     Effect.ignore
   )
@@ -279,6 +284,9 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
       if (isIn("joined", "lost")) await run(drain)
       group = joiner
       if (isIn("stopped")) throw Object.assign(new Error("the consumer has been stopped"), { retriable: false })
+    },
+    beating: () => {
+      beatAt = now()
     },
     skipping: async (partition, offset) => {
       if (!(await isHandedOver())) return false
@@ -346,7 +354,7 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
     assigning = fork(assign(epoch, { memberId: payload.memberId, generationId: group?.generationId ?? -1 }, partitions))
   })
   consumer.on("consumer.heartbeat", () => {
-    lastContact = now()
+    lastContact = beatAt
   })
 
   /** Consumes until the client crashes. */

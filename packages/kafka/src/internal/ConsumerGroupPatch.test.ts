@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { createRequire } from "node:module"
+import { GROUP_OWNER } from "./ConsumerGroupPatch.ts"
 import "./PatchedKafkaJS.ts"
 
 /*
@@ -104,6 +105,26 @@ describe("A consumer group's member", () => {
     await group.heartbeat({ interval: 0 })
     await group.heartbeat({ interval: 0 })
     assert.strictEqual(gone.asked.times, 2)
+  })
+
+  it("tells its owner when a heartbeat is sent, and not when others only wait for it", async () => {
+    const answers: Array<() => void> = []
+    const slow = coordinator(() => new Promise<void>((resolve) => answers.push(resolve)))
+    const answer = () => answers.shift()?.()
+    let told = 0
+    const owned = Object.assign(cluster(async () => slow), {
+      [GROUP_OWNER]: { beating: () => (told += 1), joining: async () => {}, skipping: async () => true }
+    })
+    const group = member(owned, slow)
+    const first = group.heartbeat({ interval: 0 })
+    const second = group.heartbeat({ interval: 0 })
+    assert.deepStrictEqual([told, slow.asked.times], [1, 1])
+    answer()
+    await Promise.all([first, second])
+    const third = group.heartbeat({ interval: 0 })
+    assert.deepStrictEqual([told, slow.asked.times], [2, 2])
+    answer()
+    await third
   })
 
   it("hears from its coordinator that the group is being rebalanced", async () => {

@@ -22,6 +22,8 @@ export interface ConsumerGroup {
 export interface GroupOwner {
   /** Before every attempt to join, which waits for it; a rejection ends the attempt. */
   readonly joining: (group: ConsumerGroup) => Promise<void>
+  /** A heartbeat is about to be sent, if it is time for one. Its answer tells that the session goes on from then, and not from when it came. */
+  readonly beating: () => void
   /** Records were deleted before they were read, and reading would go on at `offset`. Not yet where the answer is false: it is asked again. */
   readonly skipping: (partition: number, offset: number) => Promise<boolean>
 }
@@ -45,6 +47,8 @@ interface Cluster {
 }
 
 interface PatchedGroup extends ConsumerGroup {
+  /** Ours: calls that wait for a heartbeat; all of them wait for the same one. */
+  waitingForHeartbeat?: number
   readonly logger: { warn(message: string): void }
   readonly cluster: Cluster
   readonly groupId: string
@@ -182,12 +186,17 @@ export const patchConsumerGroup = (require: ReturnType<typeof createRequire>): v
     // And where the time of day is set back it would send none for as long.
     // oxlint-disable-next-line eslint/no-restricted-properties -- kafkajs' own clock
     if (Date.now() < this.lastRequest) this.lastRequest = 0
+    const waiting = this.waitingForHeartbeat ?? 0
+    if (waiting === 0) this.cluster[GROUP_OWNER]?.beating()
+    this.waitingForHeartbeat = waiting + 1
     try {
       await heartbeat.call(this, options)
     } catch (error) {
       if (!isUnreachable(error)) throw error
       const { coordinator } = this
       this.coordinator = await this.cluster.findGroupCoordinator({ groupId: this.groupId }).catch(() => coordinator)
+    } finally {
+      this.waitingForHeartbeat = (this.waitingForHeartbeat ?? 1) - 1
     }
   }
 
