@@ -57,6 +57,7 @@ export const operations = Effect.flatMap(
     })
 )
 
+/** Words that stand where an address would. */
 export const reservedWords = [reserved("GET", `${base}/batch`), reserved("DELETE", `${base}/supported_regions`)]
 
 const draftOf = (fields: ReadonlyMap<string, unknown>): MappingDraft => ({

@@ -50,6 +50,7 @@ export const operations = Effect.flatMap(
     })
 )
 
+/** Words that stand where an address would. */
 export const reservedWords = [
   reserved("GET", `${base}/batch`),
   reserved("PUT", `${base}/supported_regions`),

@@ -121,7 +121,7 @@ export const operationsOf = Effect.fnUntraced(function*<Declared extends Endpoin
 
 const isZoneId = Schema.is(ZoneId)
 
-/** A word that stands where an address would: it is never looked up as one. */
+/** A path that leads nowhere, because its last word would otherwise be taken for an address. */
 export const reserved = (method: string, path: HttpRouter.PathInput): Operation => ({
   method,
   path,
