@@ -584,6 +584,22 @@ describe("ApiServer", () => {
       Effect.provide(onFile({ rateLimit: { requests: 3, window: Duration.minutes(5), block: Duration.minutes(1) } }))
     ))
 
+  it.effect("says what is left of the limit whatever it answers to a known credential, and to nobody else", () =>
+    Effect.gen(function*() {
+      const path = yield* newZone
+      const withoutZone = yield* call({ path: collection("z".repeat(33)) })
+      assertFailure(withoutZone, ["unknown_zone", "no_route"])
+      assert.strictEqual(limitOf(withoutZone), "\"default\";r=8;t=300")
+      const tooLarge = yield* call({ method: "POST", path, raw: " ".repeat(1024 * 1024 + 1) })
+      assertFailure(tooLarge, ["invalid_ip"], { status: 413 })
+      assert.strictEqual(limitOf(tooLarge), "\"default\";r=7;t=300")
+      for (const answer of [yield* call({ path, headers: {} }), yield* call({ path: "/nowhere" })]) {
+        assert.isUndefined(limitOf(answer))
+      }
+    }).pipe(
+      Effect.provide(onFile({ rateLimit: { requests: 9, window: Duration.minutes(5), block: Duration.minutes(1) } }))
+    ))
+
   it.live("gives up on a request that does not arrive, with an answer that lets it be sent again", () =>
     Effect.gen(function*() {
       const begun = [

@@ -1,5 +1,6 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Context, Duration, Effect, Layer, Schedule, Schema, Scope } from "effect"
+import { ByteSize, Context, Duration, Effect, Layer, Schedule, Schema, Scope } from "effect"
+import { HttpIncomingMessage } from "effect/http"
 import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { Authentication } from "./Authentication.ts"
@@ -39,6 +40,9 @@ export class ApiServerError extends Schema.TaggedError<ApiServerError>()("ApiSer
   }
 }
 
+/** What a request's body may hold. */
+const maxBodySize = ByteSize.mebibytes(1)
+
 /** How long requests under way may take once the server is asked to stop. */
 const grace = Duration.seconds(5)
 
@@ -63,7 +67,9 @@ export class ApiServer extends Context.Service<ApiServer, {
     Effect.gen(function*() {
       const { host, maxConnections, port, requestTimeout } = yield* Settings
       const requests = yield* Scope.fork(yield* Effect.scope)
-      const handle = yield* NodeHttpServer.makeHandler(yield* httpApplication, { scope: requests })
+      const handle = yield* NodeHttpServer.makeHandler(yield* httpApplication, { scope: requests }).pipe(
+        Effect.provideService(HttpIncomingMessage.MaxBodySize, maxBodySize)
+      )
       const server = createServer({
         requireHostHeader: false,
         requestTimeout: Duration.toMillis(requestTimeout),
@@ -92,8 +98,7 @@ export class ApiServer extends Context.Service<ApiServer, {
     Layer.provide([
       Authentication.layerNoDeps,
       Faults.layerNoDeps,
-      OriginRegions.layerNoDeps,
-      NodeHttpServer.layerHttpServices
+      OriginRegions.layerNoDeps
     ]),
     Layer.provide([
       Credentials.layerNoDeps,

@@ -1,44 +1,39 @@
+import type { ApiErrorName } from "@origin-regions/domain/ApiError"
 import { Context, Effect, Layer } from "effect"
-import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { HttpApiMiddleware } from "effect/http-api"
-import { Credentials, isDenial } from "./Credentials.ts"
+import type { HttpServerResponse } from "effect/http"
+import { type Admission, Credentials, type Denial, isDenial } from "./Credentials.ts"
 import { failure } from "./Envelope.ts"
+import type { Exchange } from "./Exchange.ts"
 import { RateLimit } from "./RateLimit.ts"
-import { requestIdOf } from "./RequestId.ts"
-import { countRequest } from "./RequestMetrics.ts"
 
-/** Who sent a request that was let in, as the audit log names it. */
-export class Caller extends Context.Service<Caller, {
-  readonly tokenId: string
-  readonly requestId: string
-}>()("@origin-regions/api/Caller") {}
+/** Why a request to the API was not let in, with the answer to it. */
+export interface Refused {
+  readonly error: ApiErrorName
+  readonly response: HttpServerResponse.HttpServerResponse
+}
 
 /** Lets a request in by its credential, and within its limit, before anything else in it is looked at. */
-export class Authentication
-  extends HttpApiMiddleware.Service<Authentication, { provides: Caller }>()("@origin-regions/api/Authentication")
-{
+export class Authentication extends Context.Service<Authentication, {
+  /** What the limit has to say goes into the headers of the answer. */
+  admit(exchange: Exchange, zone: string | undefined): Admission | Refused
+}>()("@origin-regions/api/Authentication") {
   static readonly layerNoDeps = Layer.effect(
     Authentication,
     Effect.gen(function*() {
-      const { admit } = yield* Credentials
+      const credentials = yield* Credentials
       const { consume } = yield* RateLimit
-      return Authentication.of(Effect.fnUntraced(function*(handler, { endpoint }) {
-        const request = yield* HttpServerRequest.HttpServerRequest
-        const { zone_id: zone } = yield* HttpRouter.params
-        const scope = request.method === "GET" || request.method === "HEAD" ? "read" : "write"
-        const admission = admit(request.headers, { scope, zone })
-        if (isDenial(admission)) {
-          yield* countRequest("none", endpoint.identifier, admission.error)
-          return failure([admission.error], admission)
+      return Authentication.of({
+        admit({ headers, request }, zone) {
+          const scope = request.method === "GET" || request.method === "HEAD" ? "read" : "write"
+          const admission = credentials.admit(request.headers, { scope, zone })
+          if (isDenial(admission)) return refused(admission)
+          const verdict = consume(admission.tokenId)
+          Object.assign(headers, verdict.headers)
+          return verdict.limited ? refused({ error: "rate_limited" }) : admission
         }
-        const { headers, limited } = yield* consume(admission.tokenId)
-        if (limited) {
-          yield* countRequest("none", endpoint.identifier, "rate_limited")
-          return HttpServerResponse.setHeaders(failure(["rate_limited"]), headers)
-        }
-        const caller = { ...admission, requestId: requestIdOf(request) }
-        return HttpServerResponse.setHeaders(yield* Effect.provideService(handler, Caller, caller), headers)
-      }))
+      })
     })
   )
 }
+
+const refused = (denial: Denial): Refused => ({ error: denial.error, response: failure([denial.error], denial) })

@@ -49,11 +49,15 @@ export const admission = (
     ...tokens.map((token): Grant => ({ sha256: sha256(Redacted.value(token)), scopes })),
     ...keys.map(({ email, key }): Grant => ({ email, sha256: sha256(Redacted.value(key)), scopes })),
     ...grants
-  ].map((grant) => ({
-    digest: digestOf(grant.email, grant.sha256),
-    scopes: new Set<Scope>(grant.scopes),
-    zones: grant.zones && new Set<string>(grant.zones)
-  }))
+  ].map((grant) => {
+    const digest = digestOf(grant.email, grant.sha256)
+    return {
+      digest,
+      admission: { tokenId: digest.toString("hex", 0, TOKEN_ID_BYTES) },
+      scopes: new Set<Scope>(grant.scopes),
+      zones: grant.zones && new Set<string>(grant.zones)
+    }
+  })
   return (headers, { scope, zone }) => {
     const presented = presentedDigest(headers)
     if (!Buffer.isBuffer(presented)) return presented
@@ -63,7 +67,7 @@ export const admission = (
     if (found.zones !== undefined && (zone === undefined || !found.zones.has(zone))) {
       return { error: "authentication_error" }
     }
-    return { tokenId: found.digest.toString("hex", 0, TOKEN_ID_BYTES) }
+    return found.admission
   }
 }
 
@@ -80,7 +84,7 @@ const presentedDigest = (headers: Headers): Buffer | Denial => {
   const authorization = headers["authorization"]
   if (authorization !== undefined) {
     const token = BEARER.exec(authorization)?.[1]
-    return token === undefined ? malformed.authorization : digestOf(undefined, sha256(token))
+    return token === undefined ? malformed.authorization : hash("sha256", token, "buffer")
   }
   const email = headers["x-auth-email"]
   const key = headers["x-auth-key"]

@@ -1,31 +1,34 @@
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { apiErrors } from "@origin-regions/domain/ApiError"
 import { Effect, Schedule, Stream } from "effect"
-import { HttpServerRequest, HttpServerResponse } from "effect/http"
+import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { failure } from "./Envelope.ts"
 import type { Fate, Faults } from "./Faults.ts"
 
 type Answering<R> = Effect.Effect<HttpServerResponse.HttpServerResponse, never, R>
 
 /** Lets requests to the API itself meet what the plan has for them; the first rule is the outermost. */
-export const withFaults = <R>(fatesOf: Faults["Service"]["fatesOf"], answering: Answering<R>) =>
-  Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ method, url }) => {
-    if (!url.startsWith("/client/v4/")) return answering
-    const zone = /^\/client\/v4\/zones\/([^/?]+)/.exec(url)?.[1]
-    return Effect.flatMap(
-      fatesOf({ method, zone }),
-      (fates) =>
-        fates.reduceRight<Answering<R | HttpServerRequest.HttpServerRequest>>(
-          (inner, fate) => met(fate, inner),
-          answering
-        )
-    ).pipe(
-      // Only routed requests are interruptible by themselves; these must end with their connection, too.
-      Effect.interruptible
-    )
-  })
+export const withFaults = <R>(
+  fatesOf: Faults["Service"]["fatesOf"],
+  request: HttpServerRequest.HttpServerRequest,
+  answering: Answering<R>
+): Answering<R> => {
+  if (!request.url.startsWith("/client/v4/")) return answering
+  const zone = /^\/client\/v4\/zones\/([^/?]+)/.exec(request.url)?.[1]
+  return Effect.flatMap(
+    fatesOf({ method: request.method, zone }),
+    (fates) => fates.reduceRight<Answering<R>>((inner, fate) => met(fate, request, inner), answering)
+  ).pipe(
+    // Only routed requests are interruptible by themselves; these must end with their connection, too.
+    Effect.interruptible
+  )
+}
 
-const met = <R>(fate: Fate, answering: Answering<R>): Answering<R | HttpServerRequest.HttpServerRequest> => {
+const met = <R>(
+  fate: Fate,
+  request: HttpServerRequest.HttpServerRequest,
+  answering: Answering<R>
+): Answering<R> => {
   switch (fate.type) {
     case "delay":
       return Effect.delay(answering, fate.millis)
@@ -35,7 +38,7 @@ const met = <R>(fate: Fate, answering: Answering<R>): Answering<R | HttpServerRe
       return fate.when === "before" ? Effect.succeed(answer) : Effect.as(answering, answer)
     }
     case "reset":
-      return fate.when === "before" ? resetConnection : Effect.andThen(answering, resetConnection)
+      return fate.when === "before" ? resetConnection(request) : Effect.andThen(answering, resetConnection(request))
     case "slow_body":
       return Effect.map(answering, (response) => slowed(response, fate.millis))
     case "throttle":
@@ -45,12 +48,13 @@ const met = <R>(fate: Fate, answering: Answering<R>): Answering<R | HttpServerRe
   }
 }
 
-const resetConnection = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-  const { socket } = NodeHttpServerRequest.toIncomingMessage(request)
-  if ("resetAndDestroy" in socket) socket.resetAndDestroy()
-  // There is nobody to answer; the request ends with its connection.
-  return Effect.never
-})
+const resetConnection = (request: HttpServerRequest.HttpServerRequest) =>
+  Effect.suspend(() => {
+    const { socket } = NodeHttpServerRequest.toIncomingMessage(request)
+    if ("resetAndDestroy" in socket) socket.resetAndDestroy()
+    // There is nobody to answer; the request ends with its connection.
+    return Effect.never
+  })
 
 const PIECES = 10
 

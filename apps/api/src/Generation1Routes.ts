@@ -1,19 +1,8 @@
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
-import { Effect, Layer } from "effect"
-import { HttpRouter } from "effect/http"
-import { HttpApiBuilder } from "effect/http-api"
-import { noRoute } from "./Envelope.ts"
-import {
-  type AllEntries,
-  base,
-  type BatchOutcome,
-  type Entry,
-  Generation1,
-  type OneEntry,
-  type Regions
-} from "./Generation1.ts"
+import { Effect } from "effect"
+import { base, type Entry, Generation1 } from "./Generation1.ts"
 import type { StoredMapping } from "./MappingStore.ts"
-import { type ErrorNames, operationsOf, refused } from "./Operations.ts"
+import { type ErrorNames, operationsOf, refused, reserved } from "./Operations.ts"
 import { type BatchResult, type MappingDraft, OriginRegions } from "./OriginRegions.ts"
 import { fieldsOf, readFields, readItems } from "./RequestBody.ts"
 
@@ -31,73 +20,45 @@ const errorNames: ErrorNames = {
 
 const deletionNames: ErrorNames = { ...errorNames, NotFound: "nothing_to_delete" }
 
-const operation = operationsOf(1, errorNames)
-
-const routes = HttpApiBuilder.group(
-  Generation1,
-  "mappings",
-  Effect.fnUntraced(function*(handlers) {
-    const regions = yield* OriginRegions
-    const list = operation<typeof AllEntries.Type>("list")
-    const create = operation<typeof OneEntry.Type>("create")
-    const upsert = operation<typeof AllEntries.Type>("upsert")
-    const get = operation<typeof OneEntry.Type>("get")
-    const remove = operation<typeof OneEntry.Type>("delete", deletionNames)
-    const upsertMany = operation<typeof BatchOutcome.Type>("upsertMany")
-    const removeMany = operation<typeof BatchOutcome.Type>("deleteMany", deletionNames)
-    const supportedRegions = operation<typeof Regions.Type>("supportedRegions")
-    return handlers
-      .handle("list", ({ params }) => list(() => Effect.map(regions.list(params.zone_id), all)))
-      .handleRaw("create", ({ params, request }) =>
-        create((author) =>
-          readFields(request).pipe(
-            Effect.flatMap((fields) => regions.create(params.zone_id, draftOf(fields), author)),
-            Effect.map(one)
-          )
-        ))
-      .handleRaw("upsert", ({ params, request }) =>
-        upsert((author) =>
-          readFields(request).pipe(
-            Effect.flatMap((fields) => regions.upsert(params.zone_id, draftOf(fields), author)),
-            Effect.andThen(regions.list(params.zone_id)),
-            Effect.map(all)
-          )
-        ))
-      .handle("get", ({ params }) => get(() => Effect.map(regions.get(params.zone_id, params.origin_ip), one)))
-      .handle(
-        "delete",
-        ({ params }) => remove((author) => Effect.map(regions.delete(params.zone_id, params.origin_ip, author), one))
-      )
-      .handleRaw("upsertMany", ({ params, request }) =>
-        upsertMany((author) =>
-          readItems(request).pipe(
-            Effect.flatMap((items) =>
-              regions.upsertMany(params.zone_id, items.map((item) => draftOf(fieldsOf(item))), author)
-            ),
-            Effect.map((result) => batch(result, errorNames))
-          )
-        ))
-      .handleRaw("deleteMany", ({ params, request }) =>
-        removeMany((author) =>
-          readItems(request).pipe(
-            Effect.flatMap((items) => regions.deleteMany(params.zone_id, items, author)),
-            Effect.map((result) => batch(result, deletionNames))
-          )
-        ))
-      .handle("supportedRegions", () => supportedRegions(() => Effect.succeed({ result: regions.supportedRegions })))
-  })
+/** The operations of generation 1: its wire format around the rules of `OriginRegions`. */
+export const operations = Effect.flatMap(
+  OriginRegions,
+  (regions) =>
+    operationsOf(Generation1.groups.mappings.endpoints, {
+      generation: 1,
+      errorNames,
+      errorNamesOf: { delete: deletionNames, deleteMany: deletionNames }
+    }, {
+      list: ({ zoneId }) => Effect.map(regions.list(zoneId), all),
+      create: ({ author, request, zoneId }) =>
+        readFields(request).pipe(
+          Effect.flatMap((fields) => regions.create(zoneId, draftOf(fields), author)),
+          Effect.map(one)
+        ),
+      upsert: ({ author, request, zoneId }) =>
+        readFields(request).pipe(
+          Effect.flatMap((fields) => regions.upsert(zoneId, draftOf(fields), author)),
+          Effect.andThen(regions.list(zoneId)),
+          Effect.map(all)
+        ),
+      get: ({ originIp, zoneId }) => Effect.map(regions.get(zoneId, originIp), one),
+      delete: ({ author, originIp, zoneId }) => Effect.map(regions.delete(zoneId, originIp, author), one),
+      upsertMany: ({ author, request, zoneId }) =>
+        readItems(request).pipe(
+          Effect.flatMap((items) => regions.upsertMany(zoneId, items.map((item) => draftOf(fieldsOf(item))), author)),
+          Effect.map((result) => batch(result, errorNames))
+        ),
+      deleteMany: ({ author, request, zoneId }) =>
+        readItems(request).pipe(
+          Effect.flatMap((items) => regions.deleteMany(zoneId, items, author)),
+          Effect.map((result) => batch(result, deletionNames))
+        ),
+      supportedRegions: () => Effect.succeed({ result: regions.supportedRegions })
+    })
 )
 
-/** Words that stand where an address would: they are never looked up as one. */
-const reserved = HttpRouter.use((router) =>
-  Effect.andThen(
-    router.add("GET", `${base}/batch`, noRoute),
-    router.add("DELETE", `${base}/supported_regions`, noRoute)
-  )
-)
-
-/** The routes of generation 1: its wire format around the rules of `OriginRegions`. */
-export const layer = Layer.merge(HttpApiBuilder.layer(Generation1).pipe(Layer.provide(routes)), reserved)
+/** Words that stand where an address would. */
+export const reservedWords = [reserved("GET", `${base}/batch`), reserved("DELETE", `${base}/supported_regions`)]
 
 const draftOf = (fields: ReadonlyMap<string, unknown>): MappingDraft => ({
   ip: fields.get("ip"),

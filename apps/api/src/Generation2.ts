@@ -1,7 +1,6 @@
 import { Vendor } from "@origin-regions/domain/Vendor"
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
-import { Authentication } from "./Authentication.ts"
 import { bodyTooLarge, operationFailures, successEnvelope } from "./Envelope.ts"
 import { AnyIp, atAddress, CanonicalIp, GivenIp, inZone, Items, Refusal, Region, Timestamp } from "./MappingFields.ts"
 import { documentAnnotations, operationAnnotations } from "./OpenApiCompletion.ts"
@@ -90,7 +89,7 @@ class Mappings extends HttpApiGroup.make("mappings", { topLevel: true }).add(
     success: Deleted,
     error: operationFailures("invalid_ip", "not_found")
   }).annotateMerge(OpenApi.annotations({ summary: "Removes the mapping of an address" }))
-).annotateEndpointsMerge(operationAnnotations).middleware(Authentication).prefix(base).annotateMerge(
+).annotateEndpointsMerge(operationAnnotations).prefix(base).annotateMerge(
   OpenApi.annotations({ title: "Origin cloud regions" })
 ) {}
 

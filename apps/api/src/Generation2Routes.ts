@@ -1,20 +1,8 @@
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
-import { Effect, Layer } from "effect"
-import { HttpRouter } from "effect/http"
-import { HttpApiBuilder } from "effect/http-api"
-import { noRoute } from "./Envelope.ts"
-import {
-  base,
-  type BatchOutcome,
-  type Deleted,
-  type Entry,
-  type EntryPage,
-  Generation2,
-  type OneEntry,
-  type Regions
-} from "./Generation2.ts"
+import { Effect } from "effect"
+import { base, type Entry, Generation2 } from "./Generation2.ts"
 import type { StoredMapping } from "./MappingStore.ts"
-import { type ErrorNames, operationsOf, refused } from "./Operations.ts"
+import { type ErrorNames, operationsOf, refused, reserved } from "./Operations.ts"
 import { type BatchResult, type MappingDraft, OriginRegions, type Page } from "./OriginRegions.ts"
 import { fieldsOf, readFields, readItems } from "./RequestBody.ts"
 
@@ -30,74 +18,48 @@ const errorNames: ErrorNames = {
   StoreFailed: "internal_error"
 }
 
-const operation = operationsOf(2, errorNames)
-
-const routes = HttpApiBuilder.group(
-  Generation2,
-  "mappings",
-  Effect.fnUntraced(function*(handlers) {
-    const regions = yield* OriginRegions
-    const list = operation<typeof EntryPage.Type>("list")
-    const get = operation<typeof OneEntry.Type>("get")
-    const upsert = operation<typeof OneEntry.Type>("upsert")
-    const remove = operation<typeof Deleted.Type>("delete")
-    const upsertMany = operation<typeof BatchOutcome.Type>("upsertMany")
-    const removeMany = operation<typeof BatchOutcome.Type>("deleteMany")
-    const supportedRegions = operation<typeof Regions.Type>("supportedRegions")
-    return handlers
-      .handle(
-        "list",
-        ({ params, query }) =>
-          list(() => Effect.map(regions.page(params.zone_id, { page: query.page, perPage: query.per_page }), pageOf))
-      )
-      .handle("get", ({ params }) => get(() => Effect.map(regions.get(params.zone_id, params.origin_ip), one)))
-      .handleRaw("upsert", ({ params, request }) =>
-        upsert((author) =>
-          readFields(request).pipe(
-            Effect.flatMap((fields) =>
-              regions.upsert(params.zone_id, { ...draftOf(fields), path: params.origin_ip }, author)
-            ),
-            Effect.map(one)
-          )
-        ))
-      .handle("delete", ({ params }) =>
-        remove((author) =>
-          Effect.map(
-            regions.delete(params.zone_id, params.origin_ip, author),
-            ({ originIp }) => ({ result: { origin_ip: originIp } })
-          )
-        ))
-      .handleRaw("upsertMany", ({ params, request }) =>
-        upsertMany((author) =>
-          readItems(request).pipe(
-            Effect.flatMap((items) =>
-              regions.upsertMany(params.zone_id, items.map((item) => draftOf(fieldsOf(item))), author)
-            ),
-            Effect.map(batch)
-          )
-        ))
-      .handleRaw("deleteMany", ({ params, request }) =>
-        removeMany((author) =>
-          readItems(request).pipe(
-            Effect.flatMap((items) => regions.deleteMany(params.zone_id, items, author)),
-            Effect.map(batch)
-          )
-        ))
-      .handle("supportedRegions", () => supportedRegions(() => Effect.succeed({ result: regions.supportedRegions })))
-  })
+/** The operations of generation 2: its wire format around the rules of `OriginRegions`. */
+export const operations = Effect.flatMap(
+  OriginRegions,
+  (regions) =>
+    operationsOf(Generation2.groups.mappings.endpoints, { generation: 2, errorNames }, {
+      list: ({ query, zoneId }) =>
+        Effect.map(regions.page(zoneId, { page: textOf(query["page"]), perPage: textOf(query["per_page"]) }), pageOf),
+      get: ({ originIp, zoneId }) => Effect.map(regions.get(zoneId, originIp), one),
+      upsert: ({ author, originIp, request, zoneId }) =>
+        readFields(request).pipe(
+          Effect.flatMap((fields) => regions.upsert(zoneId, { ...draftOf(fields), path: originIp }, author)),
+          Effect.map(one)
+        ),
+      delete: ({ author, originIp, zoneId }) =>
+        Effect.map(
+          regions.delete(zoneId, originIp, author),
+          (removed) => ({ result: { origin_ip: removed.originIp } })
+        ),
+      upsertMany: ({ author, request, zoneId }) =>
+        readItems(request).pipe(
+          Effect.flatMap((items) => regions.upsertMany(zoneId, items.map((item) => draftOf(fieldsOf(item))), author)),
+          Effect.map(batch)
+        ),
+      deleteMany: ({ author, request, zoneId }) =>
+        readItems(request).pipe(
+          Effect.flatMap((items) => regions.deleteMany(zoneId, items, author)),
+          Effect.map(batch)
+        ),
+      supportedRegions: () => Effect.succeed({ result: regions.supportedRegions })
+    })
 )
 
-/** Words that stand where an address would: they are never looked up as one. */
-const reserved = HttpRouter.use((router) =>
-  Effect.all([
-    router.add("GET", `${base}/batch`, noRoute),
-    router.add("PUT", `${base}/supported_regions`, noRoute),
-    router.add("DELETE", `${base}/supported_regions`, noRoute)
-  ], { discard: true })
-)
+/** Words that stand where an address would. */
+export const reservedWords = [
+  reserved("GET", `${base}/batch`),
+  reserved("PUT", `${base}/supported_regions`),
+  reserved("DELETE", `${base}/supported_regions`)
+]
 
-/** The routes of generation 2: its wire format around the rules of `OriginRegions`. */
-export const layer = Layer.merge(HttpApiBuilder.layer(Generation2).pipe(Layer.provide(routes)), reserved)
+/** A parameter given twice is no number either. */
+const textOf = (values: string | ReadonlyArray<string> | undefined): string | undefined =>
+  values === undefined ? undefined : String(values)
 
 const draftOf = (fields: ReadonlyMap<string, unknown>): MappingDraft => ({
   ip: fields.get("origin_ip"),

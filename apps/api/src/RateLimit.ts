@@ -18,14 +18,14 @@ interface Usage {
  * 1,200 in five minutes, then five minutes of 429.
  */
 export class RateLimit extends Context.Service<RateLimit, {
-  consume(tokenId: string): Effect.Effect<RateLimitVerdict>
+  consume(tokenId: string): RateLimitVerdict
 }>()("@origin-regions/api/RateLimit") {
   static readonly layerNoDeps = Layer.effect(
     RateLimit,
-    Effect.map(Settings, ({ rateLimit }) => {
-      if (rateLimit === undefined) {
-        return RateLimit.of({ consume: () => Effect.succeed({ limited: false, headers: {} }) })
-      }
+    Effect.gen(function*() {
+      const { rateLimit } = yield* Settings
+      const clock = yield* Clock.Clock
+      if (rateLimit === undefined) return RateLimit.of({ consume: () => unlimited })
       const { requests } = rateLimit
       const window = Duration.toMillis(rateLimit.window)
       const block = Duration.toMillis(rateLimit.block)
@@ -42,25 +42,27 @@ export class RateLimit extends Context.Service<RateLimit, {
       })
 
       return RateLimit.of({
-        consume: (tokenId) =>
-          Effect.map(Clock.currentTimeMillis, (now) => {
-            const usage = usages.get(tokenId) ?? { windowEnd: 0, used: 0, blockedUntil: 0 }
-            usages.set(tokenId, usage)
-            if (now < usage.blockedUntil) return verdict(true, 0, usage.blockedUntil - now)
-            if (now >= usage.windowEnd) {
-              usage.windowEnd = now + window
-              usage.used = 0
-            }
-            usage.used++
-            if (usage.used <= requests) return verdict(false, requests - usage.used, usage.windowEnd - now)
-            usage.blockedUntil = now + block
-            usage.windowEnd = usage.blockedUntil
-            return verdict(true, 0, block)
-          })
+        consume(tokenId) {
+          const now = clock.currentTimeMillisUnsafe()
+          const usage = usages.get(tokenId) ?? { windowEnd: 0, used: 0, blockedUntil: 0 }
+          usages.set(tokenId, usage)
+          if (now < usage.blockedUntil) return verdict(true, 0, usage.blockedUntil - now)
+          if (now >= usage.windowEnd) {
+            usage.windowEnd = now + window
+            usage.used = 0
+          }
+          usage.used++
+          if (usage.used <= requests) return verdict(false, requests - usage.used, usage.windowEnd - now)
+          usage.blockedUntil = now + block
+          usage.windowEnd = usage.blockedUntil
+          return verdict(true, 0, block)
+        }
       })
     })
   )
 }
+
+const unlimited: RateLimitVerdict = { limited: false, headers: {} }
 
 /** Rounded up, so that nobody comes back too early. */
 const seconds = (millis: number): number => Math.ceil(millis / 1000)

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { canonicalize } from "@origin-regions/domain/OriginIp"
 import { Vendor } from "@origin-regions/domain/Vendor"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
-import { Effect, Layer } from "effect"
+import { Effect, Fiber, Layer } from "effect"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -76,6 +76,24 @@ describe("Sqlite", () => {
       const write = MappingStore.use((store) => store.write(create))
       assert.deepStrictEqual(yield* Effect.provideContext(write, first), [undefined])
       assert.deepStrictEqual(yield* Effect.provideContext(write, second), [mapping])
+    }))
+
+  it.effect("sees in all reads of a group what another connection wrote before the last of them", () =>
+    Effect.gen(function*() {
+      const file = join(yield* temporaryDirectory, "api.sqlite")
+      yield* withStore(file, (store) =>
+        Effect.gen(function*() {
+          const get = store.get(zone, originIp)
+          const first = yield* Effect.forkChild(get, { startImmediately: true })
+          yield* inspect(
+            file,
+            (connection) => connection.exec("INSERT INTO mappings VALUES ('zone', '192.0.2.1', 'aws', 'us-east-1', 1)")
+          )
+          const last = yield* Effect.forkChild(get, { startImmediately: true })
+          assert.deepStrictEqual(yield* Fiber.joinAll([first, last]), [mapping, mapping])
+          yield* inspect(file, (connection) => connection.exec("DELETE FROM mappings"))
+          assert.deepStrictEqual(yield* Effect.all([get, get], { concurrency: "unbounded" }), [undefined, undefined])
+        }))
     }))
 
   it.effect("reports a statement that fails, and works again when it can", () =>

@@ -1,9 +1,10 @@
 import { Effect, Layer } from "effect"
 import { mkdirSync } from "node:fs"
 import { dirname } from "node:path"
-import { DatabaseSync } from "node:sqlite"
+import { DatabaseSync, type StatementSync } from "node:sqlite"
 import { type Alteration, CannotOpen, MappingStore, MappingStoreError, StatementFailed } from "../MappingStore.ts"
 import { groupCommit } from "./GroupCommit.ts"
+import { groupRead } from "./GroupRead.ts"
 import { alterationColumns, alterationValues, mappingColumns, toAuditEntry, toMapping } from "./Rows.ts"
 import { planWrites, type Stored } from "./WritePlan.ts"
 
@@ -87,10 +88,11 @@ const migrate = (connection: DatabaseSync): void => {
 
 const problemOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
 
-const key = "zone_id = :zoneId AND origin_ip = :originIp"
+const key = "zone_id = ? AND origin_ip = ?"
 
 const make = Effect.fnUntraced(function*(connection: DatabaseSync) {
-  const begin = connection.prepare("BEGIN IMMEDIATE")
+  const beginReading = connection.prepare("BEGIN")
+  const beginWriting = connection.prepare("BEGIN IMMEDIATE")
   const commit = connection.prepare("COMMIT")
   const rollback = connection.prepare("ROLLBACK")
   const put = connection.prepare(
@@ -118,7 +120,7 @@ const make = Effect.fnUntraced(function*(connection: DatabaseSync) {
     `SELECT ${auditColumns} FROM audit WHERE zone_id = :zoneId AND sequence > :after ORDER BY sequence LIMIT :limit`
   )
 
-  const inTransaction = <A>(body: () => A): A => {
+  const inTransaction = (begin: StatementSync) => <A>(body: () => A): A => {
     begin.run()
     try {
       const result = body()
@@ -130,9 +132,13 @@ const make = Effect.fnUntraced(function*(connection: DatabaseSync) {
     }
   }
 
+  const writing = inTransaction(beginWriting)
+  // A row at most: whoever shares a group waits for all of it, and all that it has read is in memory at once.
+  const readRow = yield* groupRead(inTransaction(beginReading), statementFailed)
+
   const stored: Stored = {
     get(zoneId, originIp) {
-      const row = select.get({ zoneId, originIp })
+      const row = select.get(zoneId, originIp)
       return row === undefined ? undefined : toMapping(row)
     },
     count: (zoneId) => Number(count.get({ zoneId })?.["total"])
@@ -140,7 +146,7 @@ const make = Effect.fnUntraced(function*(connection: DatabaseSync) {
 
   const apply = (alteration: Alteration): void => {
     const { after, originIp, zoneId } = alteration
-    if (after === undefined) remove.run({ zoneId, originIp })
+    if (after === undefined) remove.run(zoneId, originIp)
     else put.run({ ...after })
     log.run(...alterationValues(alteration))
   }
@@ -148,21 +154,21 @@ const make = Effect.fnUntraced(function*(connection: DatabaseSync) {
   return MappingStore.of({
     write: yield* groupCommit((writes) =>
       attempt(() =>
-        inTransaction(() => {
+        writing(() => {
           const { alterations, results } = planWrites(writes, stored)
           for (const alteration of alterations) apply(alteration)
           return results
         })
       )
     ),
-    get: (zoneId, originIp) => attempt(() => stored.get(zoneId, originIp)),
+    get: (zoneId, originIp) => readRow(() => stored.get(zoneId, originIp)),
     list: (zoneId) => attempt(() => selectZone.all({ zoneId }).map(toMapping)),
     page: (zoneId, { limit, offset }) =>
       attempt(() => ({
         mappings: selectPage.all({ zoneId, limit, offset }).map(toMapping),
         total: stored.count(zoneId)
       })),
-    check: attempt(() => void selectAny.get()),
+    check: readRow(() => void selectAny.get()),
     audit: ({ after, limit, zoneId }) =>
       attempt(() =>
         (zoneId === undefined ? selectAudit.all({ after, limit }) : selectAuditOfZone.all({ zoneId, after, limit }))
@@ -172,7 +178,7 @@ const make = Effect.fnUntraced(function*(connection: DatabaseSync) {
 })
 
 const attempt = <A>(run: () => A): Effect.Effect<A, MappingStoreError> =>
-  Effect.try({
-    try: run,
-    catch: (cause) => new MappingStoreError({ reason: new StatementFailed({ problem: problemOf(cause) }) })
-  })
+  Effect.try({ try: run, catch: statementFailed })
+
+const statementFailed = (cause: unknown) =>
+  new MappingStoreError({ reason: new StatementFailed({ problem: problemOf(cause) }) })
