@@ -36,8 +36,8 @@ export interface Backlog {
   readonly peakMemory: number
 }
 
-/** Not counted: of all requests, in which code is not compiled yet and connections are not made. */
-const WARM_UP = 0.1
+/** Not counted: of all requests, or of the limit, in which code is not compiled yet and connections are not made. */
+const WARM_UP = { requests: 0.1, limit: 0.25 }
 
 /** Each look costs a call or two. */
 const BETWEEN_LOOKS = "10 millis"
@@ -51,7 +51,7 @@ interface Progress {
 const now = () => performance.timeOrigin + performance.now()
 
 /**
- * From the moment in which a tenth of the requests had been begun to the last outcome (or the last answer of the API, or the last commit, of systems
+ * From the moment in which a tenth of the requests had been begun (or a quarter of the limit was over) to the last outcome (or the last answer of the API, or the last commit, of systems
  * without outcomes). Not from the first outcome: who publishes a whole batch at once would have worked long before that.
  */
 export const measureBacklog = ({ progress }: System, program: Program, options: BacklogOptions) =>
@@ -80,17 +80,19 @@ export const measureBacklog = ({ progress }: System, program: Program, options: 
     const child = yield* arena.start(program, { requests: requests.length, addresses })
     const usage = Effect.all([child.pid, api.pid, arena.brokerPid, process.pid].map(usageOf))
     return yield* Effect.gen(function*() {
-      const until = (yield* Clock.currentTimeMillis) + limit * 1000
-      const reached = Effect.fnUntraced(function*(progress: Effect.Effect<Progress>, count: number) {
+      const startedAt = yield* Clock.currentTimeMillis
+      /** Waits for so many, but not longer than for this part of the limit. */
+      const reached = Effect.fnUntraced(function*(progress: Effect.Effect<Progress>, count: number, part: number) {
+        const until = startedAt + limit * 1000 * part
         for (;;) {
           const state = yield* progress
           if (state.count >= count || (yield* Clock.currentTimeMillis) > until) return state
           yield* Effect.sleep(BETWEEN_LOOKS)
         }
       })
-      const start = yield* reached(begun, requests.length * WARM_UP)
+      const start = yield* reached(begun, requests.length * WARM_UP.requests, WARM_UP.limit)
       const before = yield* usage
-      const end = yield* reached(done, requests.length)
+      const end = yield* reached(done, requests.length, 1)
       const after = yield* usage
       const report = yield* api.report
       const counted = end.count - start.count

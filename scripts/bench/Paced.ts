@@ -69,8 +69,9 @@ export const measurePaced = (program: Program, options: PacedOptions) =>
         limit: rest.length
       })
       yield* Effect.forkChild(load.run)
-      const given = Effect.sleep((load.dueAt(rest.length) - performance.now()) + patience * 1000)
-      const arrived = (count: number) => Effect.raceFirst(outcomes.until(({ length }) => length >= count), given)
+      const end = load.dueAt(rest.length) + patience * 1000
+      const timeIsUp = Effect.suspend(() => Effect.sleep(Math.max(0, end - performance.now())))
+      const arrived = (count: number) => Effect.raceFirst(outcomes.until(({ length }) => length >= count), timeIsUp)
       yield* arrived(warmUp)
       const before = yield* usageOf(child.pid)
       const counted = requests.length - outcomes.arrivals.length

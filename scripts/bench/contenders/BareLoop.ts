@@ -4,6 +4,7 @@
  */
 import type { Message } from "kafkajs"
 import { setInterval } from "node:timers"
+import { setTimeout as pause } from "node:timers/promises"
 import { Pool } from "undici"
 import { connect, consumer, producer } from "./Clients.ts"
 import { type Answer, bodyOf, headers, outcomeOf, readRequest, type Request, urlOf } from "./Request.ts"
@@ -24,10 +25,9 @@ const lanes = new Map<string, Array<Work>>()
 const ready = new Set<string>()
 let free = Settings.concurrency()
 
-/** Above that the topic is paused, and below half of it read again. */
-const MOST_IN_HAND = 20_000
+/** Above that no more is read. */
+const MOST_IN_HAND = 10_000
 let inHand = 0
-let isPaused = false
 
 /** By partition: the first offset that is not done, and those done after it. */
 const positions = new Map<number, { next: number; readonly done: Set<number> }>()
@@ -37,9 +37,6 @@ const done = ({ offset, partition }: Work) => {
   position?.done.add(offset)
   while (position?.done.delete(position.next) === true) position.next += 1
   inHand -= 1
-  if (!isPaused || inHand > MOST_IN_HAND / 2) return
-  isPaused = false
-  consumer.resume([{ topic: requestsTopic }])
 }
 
 let outcomes: Array<{ readonly work: Work; readonly message: Message }> = []
@@ -86,7 +83,8 @@ const callReady = () => {
 await connect()
 await consumer.run({
   autoCommit: false,
-  eachBatch: async ({ batch: { messages, partition } }) => {
+  partitionsConsumedConcurrently: Settings.partitions(),
+  eachBatch: async ({ batch: { messages, partition }, heartbeat }) => {
     for (const message of messages) {
       const work = { request: readRequest(message), partition, offset: Number(message.offset) }
       if (!positions.has(partition)) positions.set(partition, { next: work.offset, done: new Set() })
@@ -97,11 +95,11 @@ await consumer.run({
       } else lane.push(work)
     }
     inHand += messages.length
-    if (!isPaused && inHand > MOST_IN_HAND) {
-      isPaused = true
-      consumer.pause([{ topic: requestsTopic }])
-    }
     callReady()
+    while (inHand > MOST_IN_HAND) {
+      await pause(20)
+      await heartbeat()
+    }
   }
 })
 
