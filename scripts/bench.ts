@@ -84,7 +84,9 @@ const backlogTable = (
     "memory",
     "called twice",
     "reordered",
-    "at once"
+    "at once",
+    "told twice",
+    "others' CPU"
   ]
   return table(
     { name: `a backlog of ${requests}; limit ${limit.toFixed(0)}/s`, cells },
@@ -93,6 +95,7 @@ const backlogTable = (
       const calls = (pick: (result: Backlog) => number) => progress === "offsets" ? none : most(measured, pick)
       const rate = medianOf(measured, ({ rate }) => rate)
       const cpu = medianOf(measured, ({ cpu }) => cpu)
+      const others = medianOf(measured, ({ others }) => others)
       return {
         name: title,
         cells: [
@@ -103,7 +106,9 @@ const backlogTable = (
           mebibytes(medianOf(measured, ({ peakMemory }) => peakMemory)),
           calls(({ duplicateCalls }) => duplicateCalls),
           calls(({ reordered }) => reordered),
-          calls(({ overlapping }) => overlapping)
+          calls(({ overlapping }) => overlapping),
+          progress === "outcomes" ? most(measured, ({ repeatedOutcomes }) => repeatedOutcomes) : none,
+          Number.isFinite(others) ? others.toFixed(1) : none
         ]
       }
     })

@@ -1,7 +1,7 @@
 import { Clock, Effect } from "effect"
 import { type ArenaOptions, makeArena } from "./Arena.ts"
 import type { Program, System } from "./Systems.ts"
-import { usageOf } from "./Usage.ts"
+import { machineCpuSeconds, usageOf } from "./Usage.ts"
 import type { BenchRequest } from "./Workload.ts"
 
 export interface BacklogOptions extends ArenaOptions {
@@ -32,6 +32,8 @@ export interface Backlog {
   /** The same of the broker, if it is one of ours; and of this process, which reads the outcomes. */
   readonly brokerCpu: number
   readonly readerCpu: number
+  /** Processors that all else on the machine had meanwhile. With as many as there are, rates say little. */
+  readonly others: number
   /** The most memory that it has ever had, in bytes. */
   readonly peakMemory: number
 }
@@ -78,7 +80,13 @@ export const measureBacklog = ({ progress }: System, program: Program, options: 
       : Effect.map(api.report, ({ answered, answeredAt }): Progress => ({ count: answered, at: answeredAt }))
 
     const child = yield* arena.start(program, { requests: requests.length, addresses })
-    const usage = Effect.all([child.pid, api.pid, arena.brokerPid, process.pid].map(usageOf))
+    const usage = Effect.all({
+      system: usageOf(child.pid),
+      api: usageOf(api.pid),
+      broker: usageOf(arena.brokerPid),
+      reader: usageOf(process.pid),
+      machine: machineCpuSeconds
+    })
     return yield* Effect.gen(function*() {
       const startedAt = yield* Clock.currentTimeMillis
       /** Waits for so many, but not longer than for this part of the limit. */
@@ -96,21 +104,23 @@ export const measureBacklog = ({ progress }: System, program: Program, options: 
       const after = yield* usage
       const report = yield* api.report
       const counted = end.count - start.count
-      const [cpu = Number.NaN, apiCpu = Number.NaN, brokerCpu = Number.NaN, readerCpu = Number.NaN] = after.map(
-        ({ cpuSeconds }, index) => (cpuSeconds - (before[index]?.cpuSeconds ?? Number.NaN)) / (counted / 1000)
-      )
+      const seconds = (end.at - start.at) / 1000
+      const used = (who: "system" | "api" | "broker" | "reader") => after[who].cpuSeconds - before[who].cpuSeconds
+      const forThousand = (who: Parameters<typeof used>[0]) => used(who) / (counted / 1000)
+      const ours = used("system") + used("api") + used("broker") + used("reader")
       return {
-        rate: counted / ((end.at - start.at) / 1000),
+        rate: counted / seconds,
         done: end.count,
         repeatedOutcomes: outcomes.arrivals.length - answered.size,
         duplicateCalls: report.duplicates,
         reordered: report.reordered,
         overlapping: report.overlapping,
-        cpu,
-        apiCpu,
-        brokerCpu,
-        readerCpu,
-        peakMemory: after[0]?.peakResidentBytes ?? Number.NaN
+        cpu: forThousand("system"),
+        apiCpu: forThousand("api"),
+        brokerCpu: forThousand("broker"),
+        readerCpu: forThousand("reader"),
+        others: (after.machine - before.machine - ours) / seconds,
+        peakMemory: after.system.peakResidentBytes
       } satisfies Backlog
     }).pipe(Effect.raceFirst(child.ended))
   }).pipe(Effect.scoped)
