@@ -1,18 +1,15 @@
 /** What exactly-once costs over at-least-once, and how soon requests are answered again after a crash or a restart: real broker, real consumers. */
-import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
-import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
-import { KafkaTopicReader } from "@origin-regions/kafka/KafkaTopicReader"
-import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
-import { Leash } from "@origin-regions/testkit/Leash"
 import { median } from "@origin-regions/testkit/Statistics"
-import { Config, Effect, Layer } from "effect"
+import { Effect } from "effect"
 import { Command, Flag } from "effect/cli"
 import { type DeliveryMode, SESSION_SECONDS } from "./bench-delivery/Bench.ts"
 import { type Latency, measureLatency } from "./bench-delivery/Latency.ts"
 import { measureRestart, type Restart } from "./bench-delivery/Restart.ts"
 import { measureThroughput, type Throughput } from "./bench-delivery/Throughput.ts"
+import { layerKafka } from "./bench/LayerKafka.ts"
 import { count, runCommandLine } from "./CommandLine.ts"
 import { print, printError, runScript } from "./ScriptRuntime.ts"
+import { mebibytes, milliseconds, type Row, seconds, table } from "./Table.ts"
 
 const modes: ReadonlyArray<DeliveryMode> = ["exactly-once", "at-least-once"]
 const parts = ["throughput", "latency", "restarts"] as const
@@ -39,22 +36,6 @@ const inRounds = Effect.fnUntraced(function*<A, E, R>(
 
 const medianOf = <A>(results: ReadonlyArray<A>, pick: (result: A) => number): number => median(results.map(pick))
 
-interface Row {
-  readonly name: string
-  readonly cells: ReadonlyArray<string>
-}
-
-const table = (head: Row, rows: ReadonlyArray<Row>): ReadonlyArray<string> => {
-  const all = [head, ...rows]
-  const width = Math.max(...all.map(({ name }) => name.length))
-  const widths = head.cells.map((_, column) => Math.max(...all.map(({ cells }) => cells[column]?.length ?? 0)))
-  return all.map(({ cells, name }) =>
-    [name.padEnd(width), ...cells.map((cell, column) => cell.padStart(widths[column] ?? 0))].join("  ").trimEnd()
-  )
-}
-
-const mebibytes = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(0)} MiB`
-
 /** Rows that hold both modes' medians against each other. */
 const comparison = <A>(rounds: Rounds<A>) =>
 (
@@ -70,8 +51,6 @@ const comparison = <A>(rounds: Rounds<A>) =>
 
 const percent = (once: number, least: number): string => `${(once / least * 100).toFixed(0)}%`
 const added = (once: number, least: number): string => `${once < least ? "" : "+"}${(once - least).toFixed(1)} ms`
-const milliseconds = (value: number): string => `${value.toFixed(1)} ms`
-const seconds = (value: number): string => `${value.toFixed(3)} s`
 
 const throughputRows = (rounds: Rounds<Throughput>): ReadonlyArray<Row> => {
   const row = comparison(rounds)
@@ -106,17 +85,6 @@ const restartRows = (title: string, restarts: ReadonlyArray<Restart>): ReadonlyA
     row("outcomes published again", ({ repeatedOutcomes }) => repeatedOutcomes, 0)
   ]
 }
-
-/** Measured on the JVM, unless `KAFKA_BROKERS` names another. */
-const broker = Layer.unwrap(Effect.map(
-  Config.String("KAFKA_BROKERS").pipe(Config.withDefault(""), Effect.orDie),
-  (brokers) => brokers === "" ? KafkaBroker.layerJvm({ progress: printError }) : KafkaBroker.layerExternal(brokers)
-))
-
-const clients = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => {
-  const settings = { brokers, tls: undefined, sasl: undefined }
-  return Layer.mergeAll(KafkaAdmin.layer(settings), KafkaProducer.layer(settings), KafkaTopicReader.layer(settings))
-})).pipe(Layer.provideMerge(broker), Layer.provideMerge(Leash.layer))
 
 const benchDelivery = Command.make(
   "npm run bench:delivery --",
@@ -156,7 +124,7 @@ const benchDelivery = Command.make(
         )
       }
       return { throughput, latency, crashes, stops }
-    }).pipe(Effect.provide(clients))
+    }).pipe(Effect.provide(layerKafka))
     if (json) return yield* print(JSON.stringify({ flags, ...results }))
     const { crashes, latency, stops, throughput } = results
     const lines = [

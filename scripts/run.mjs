@@ -42,11 +42,19 @@ const tasks = {
   check: { about: "lint, format, types, diagnostics, unused code, documents", script: ["scripts/check.ts"] },
   format: { about: "format every file", script: ["node_modules/dprint/bin.cjs", "fmt"] },
   documents: { about: "write the generated documents", script: ["scripts/documents.ts"] },
-  bench: { about: "run the benchmarks", script: ["node_modules/turbo/bin/turbo", "run", "bench"] },
+  bench: {
+    about: "the consumer beside what people write today: speed, processor time, memory",
+    script: ["scripts/bench.ts"],
+    watched: true
+  },
   crashlab: {
     about: "break a running system in every way, and audit it",
     script: ["scripts/crashlab.ts"],
     watched: true
+  },
+  "bench:domain": {
+    about: "reading an address, beside other ways to do it",
+    script: ["node_modules/turbo/bin/turbo", "run", "bench"]
   },
   "bench:api": { about: "gets and creates in a second at the API", script: ["apps/api/src/ApiServer.bench.ts"] },
   "bench:delivery": {

@@ -1,7 +1,8 @@
 import { quantile } from "@origin-regions/testkit/Statistics"
 import { Effect } from "effect"
-import { type DeliveryMode, makeBench, usageOf } from "./Bench.ts"
-import { makePacedLoad } from "./PacedLoad.ts"
+import { usageOf } from "../bench/Usage.ts"
+import { type DeliveryMode, makeBench } from "./Bench.ts"
+import { makeLoad } from "./Load.ts"
 
 export interface LatencyOptions {
   /** Requests in a second. */
@@ -32,7 +33,7 @@ export const measureLatency = (delivery: DeliveryMode, options: LatencyOptions) 
     yield* Effect.orDie(consumer.ready)
     const ignored = rate * warmUp
     const total = ignored + rate * seconds
-    const load = makePacedLoad(bench, rate, total)
+    const load = makeLoad(bench, rate, total)
     yield* Effect.forkChild(load.run)
     yield* bench.until(({ length }) => length >= ignored)
     const before = yield* usageOf(consumer.pid)

@@ -1,6 +1,6 @@
 import { Effect, Fiber, Stream } from "effect"
 import { type DeliveryMode, makeBench } from "./Bench.ts"
-import { makePacedLoad } from "./PacedLoad.ts"
+import { makeLoad } from "./Load.ts"
 
 export interface RestartOptions {
   readonly delivery: DeliveryMode
@@ -35,7 +35,7 @@ export const measureRestart = (how: "crash" | "stop", options: RestartOptions) =
     const bench = yield* makeBench(delivery, options.apiLatency)
     const first = yield* bench.startConsumer
     yield* Effect.orDie(first.ready)
-    const load = makePacedLoad(bench, rate)
+    const load = makeLoad(bench, rate)
     const running = yield* Effect.forkChild(load.run)
     yield* bench.until(({ length }) => length >= rate * warmUp)
     yield* how === "crash" ? Effect.sync(() => process.kill(first.pid, "SIGKILL")) : first.terminate
@@ -62,7 +62,7 @@ export const measureRestart = (how: "crash" | "stop", options: RestartOptions) =
       running: yield* Fiber.join(listening),
       assigned: yield* Fiber.join(assigned),
       firstOutcome: ((firstOutcome?.at ?? Number.NaN) - endedAt) / 1000,
-      repeatedCalls: (yield* bench.calls).reduce((sum, calls) => sum + calls - 1, 0),
+      repeatedCalls: (yield* bench.apiReport).duplicates,
       repeatedOutcomes: bench.arrivals.length - answered()
     }
     return result

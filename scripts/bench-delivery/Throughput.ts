@@ -1,5 +1,7 @@
 import { Effect } from "effect"
-import { type DeliveryMode, makeBench, usageOf } from "./Bench.ts"
+import { usageOf } from "../bench/Usage.ts"
+import { drawRequests } from "../bench/Workload.ts"
+import { type DeliveryMode, makeBench } from "./Bench.ts"
 
 export interface ThroughputOptions {
   readonly requests: number
@@ -24,7 +26,7 @@ export const measureThroughput = (delivery: DeliveryMode, options: ThroughputOpt
   Effect.gen(function*() {
     const { addresses, requests } = options
     const bench = yield* makeBench(delivery, options.apiLatency)
-    yield* bench.send(Array.from({ length: requests }, (_, number) => ({ number, address: number % addresses })))
+    yield* bench.send(drawRequests("uniform", requests, addresses))
     const consumer = yield* bench.startConsumer
     yield* bench.until(({ length }) => length > 0)
     const before = [yield* usageOf(consumer.pid), yield* usageOf(bench.apiPid)] as const
