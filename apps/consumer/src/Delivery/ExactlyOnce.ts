@@ -1,5 +1,5 @@
 import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
-import { KafkaError, StaleGeneration } from "@origin-regions/kafka/KafkaError"
+import { KafkaError, Refused, StaleGeneration } from "@origin-regions/kafka/KafkaError"
 import { KafkaTransactions, type PendingTransaction } from "@origin-regions/kafka/KafkaTransactions"
 import { Duration, Effect, Layer, Semaphore } from "effect"
 import { type Delivered, Delivery, type Membership, type SettledTask } from "../Delivery.ts"
@@ -15,6 +15,14 @@ const unknownFate = new KafkaError({
   operation: "publish outcomes with their progress",
   reason: new StaleGeneration({ detail: "it is not known whether an earlier commit has succeeded" })
 })
+
+/** Where the broker lacks what this mode rests on, the other one remains. */
+const withFallback = (error: KafkaError): KafkaError => {
+  const { operation, reason } = error
+  if (reason._tag !== "Refused" || reason.type !== "UNSUPPORTED_VERSION") return error
+  const detail = `${reason.detail}. Update Kafka, or set DELIVERY=at-least-once`
+  return new KafkaError({ operation, reason: new Refused({ type: reason.type, detail }) })
+}
 
 /** A transaction takes milliseconds: one that is pending for longer has lost its owner, or its coordinator. */
 const pendingProblem = (pending: PendingTransaction | undefined): string | undefined =>
@@ -107,7 +115,7 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
 
       return Delivery.of({
         owner: options.transactionalId,
-        heads: (partitions) => transactions.stableOffsets(partitions, true),
+        heads: (partitions) => Effect.mapError(transactions.stableOffsets(partitions, true), withFallback),
         commit,
         deliver,
         problem: () => pendingProblem(transactions.pending()) ?? problem
