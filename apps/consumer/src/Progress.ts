@@ -247,7 +247,7 @@ export class PartitionProgress {
     if (this.#ahead < RESERVED_AHEAD) this.#allowance = RESERVED_AHEAD
   }
 
-  /** It is not known whether a commit of a snapshot has succeeded; there is none after it before the group has been asked. */
+  /** It is not known whether a commit of a snapshot has succeeded: the group may have it when it is asked next. */
   unsettled(snapshot: Snapshot): void {
     this.#unknown = snapshot
   }

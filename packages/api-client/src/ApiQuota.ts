@@ -92,10 +92,10 @@ export class ApiQuota {
 
   /** A call is made now. */
   called(): void {
-    this.#refill()
+    if (this.#isOff) return
+    this.#lastCall = this.#refill()
     this.#tokens -= 1
     this.#spent += 1
-    this.#lastCall = this.#now()
   }
 
   /** Takes in what an answer says of the quota, which may be nothing. */
@@ -162,11 +162,13 @@ export class ApiQuota {
     return (this.#options.calls ?? 0) * this.#options.share * this.#fraction * (1 - BURST) / WINDOW_MILLIS
   }
 
-  #refill(): void {
+  /** Brings the token bucket up to date, and answers when that was. */
+  #refill(): number {
     const now = this.#now()
     const most = (this.#options.calls ?? 0) * this.#options.share * this.#fraction * BURST
     this.#tokens = Math.min(Math.max(most, 1), this.#tokens + (now - this.#tokensAt) * this.#perMilli)
     this.#tokensAt = now
+    return now
   }
 
   #now(): number {
@@ -182,10 +184,18 @@ interface Limit {
 }
 
 const item = /"([^"]*)"([^,]*)/g
-const parameter = (parameters: string, name: string): number | undefined => {
-  const value = new RegExp(`;\\s*${name}=(\\d{1,15})(?:\\s*(?:;|$))`).exec(parameters)?.[1]
-  return value === undefined ? undefined : Number(value)
+const parameterNamed = (name: string) => {
+  const form = new RegExp(`;\\s*${name}=(\\d{1,15})(?:\\s*(?:;|$))`)
+  return (parameters: string): number | undefined => {
+    const value = form.exec(parameters)?.[1]
+    return value === undefined ? undefined : Number(value)
+  }
 }
+
+const remainingIn = parameterNamed("r")
+const resetIn = parameterNamed("t")
+const limitIn = parameterNamed("q")
+const windowIn = parameterNamed("w")
 
 /** The items of a header such as `"default";r=50;t=30, "burst";r=9;t=1`, by their names. */
 const itemsOf = (header: string | Array<string> | undefined): ReadonlyMap<string, string> =>
@@ -203,10 +213,10 @@ const limitsOf = (
   if (ratelimit === undefined) return []
   const policies = itemsOf(policy)
   return [...itemsOf(ratelimit)].flatMap(([name, parameters]) => {
-    const remaining = parameter(parameters, "r")
-    const resetSeconds = parameter(parameters, "t")
+    const remaining = remainingIn(parameters)
+    const resetSeconds = resetIn(parameters)
     if (remaining === undefined || resetSeconds === undefined) return []
     const known = policies.get(name) ?? ""
-    return [{ remaining, resetSeconds, limit: parameter(known, "q"), windowSeconds: parameter(known, "w") }]
+    return [{ remaining, resetSeconds, limit: limitIn(known), windowSeconds: windowIn(known) }]
   })
 }
