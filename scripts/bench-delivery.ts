@@ -7,6 +7,7 @@ import { type Latency, measureLatency } from "./bench-delivery/Latency.ts"
 import { measureRestart, type Restart } from "./bench-delivery/Restart.ts"
 import { measureThroughput, type Throughput } from "./bench-delivery/Throughput.ts"
 import { layerKafka } from "./bench/LayerKafka.ts"
+import { inRounds } from "./bench/Rounds.ts"
 import { count, runCommandLine } from "./CommandLine.ts"
 import { print, printError, runScript } from "./ScriptRuntime.ts"
 import { mebibytes, milliseconds, type Row, seconds, table } from "./Table.ts"
@@ -15,24 +16,20 @@ const modes: ReadonlyArray<DeliveryMode> = ["exactly-once", "at-least-once"]
 const parts = ["throughput", "latency", "restarts"] as const
 
 /** By mode, a result for each round. */
-type Rounds<A> = Readonly<Record<DeliveryMode, Array<A>>>
+type Rounds<A> = Readonly<Record<DeliveryMode, ReadonlyArray<A>>>
 
-/** The modes in turns, and first in turns, so that whatever else the machine does meets both. */
-const inRounds = Effect.fnUntraced(function*<A, E, R>(
+const inModes = <A, E, R>(
   title: string,
-  count: number,
+  rounds: number,
   measure: (mode: DeliveryMode) => Effect.Effect<A, E, R>
-) {
-  const rounds: Rounds<A> = { "exactly-once": [], "at-least-once": [] }
-  for (let round = 0; round < count; round++) {
-    for (const mode of round % 2 === 0 ? modes : modes.toReversed()) {
-      const result = yield* measure(mode)
-      rounds[mode].push(result)
-      yield* printError(`${title}, round ${round + 1}, ${mode}: ${JSON.stringify(result)}`)
+) =>
+  Effect.map(
+    inRounds(modes, rounds, (mode) => `${title}, ${mode}`, measure),
+    (results): Rounds<A> => {
+      const of = (mode: DeliveryMode) => results.find(({ system }) => system === mode)?.rounds ?? []
+      return { "exactly-once": of("exactly-once"), "at-least-once": of("at-least-once") }
     }
-  }
-  return rounds
-})
+  )
 
 const medianOf = <A>(results: ReadonlyArray<A>, pick: (result: A) => number): number => median(results.map(pick))
 
@@ -109,10 +106,10 @@ const benchDelivery = Command.make(
     const isWanted = (part: (typeof parts)[number]) => only._tag === "None" || only.value === part
     const results = yield* Effect.gen(function*() {
       const throughput = isWanted("throughput")
-        ? yield* inRounds("Throughput", flags.rounds, (mode) => measureThroughput(mode, flags))
+        ? yield* inModes("Throughput", flags.rounds, (mode) => measureThroughput(mode, flags))
         : undefined
       const latency = isWanted("latency")
-        ? yield* inRounds("Latency", flags.rounds, (mode) => measureLatency(mode, flags))
+        ? yield* inModes("Latency", flags.rounds, (mode) => measureLatency(mode, flags))
         : undefined
       const crashes: Array<Restart> = []
       const stops: Array<Restart> = []

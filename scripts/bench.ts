@@ -8,6 +8,7 @@ import * as NodePath from "node:path"
 import { type Backlog, measureBacklog } from "./bench/Backlog.ts"
 import { layerKafka } from "./bench/LayerKafka.ts"
 import { measurePaced, type Paced } from "./bench/Paced.ts"
+import { inRounds, type Measured } from "./bench/Rounds.ts"
 import { type Program, type SystemName, systemNames, systems } from "./bench/Systems.ts"
 import { distributions, drawRequests, keyLimit } from "./bench/Workload.ts"
 import { root } from "./Command.ts"
@@ -41,38 +42,30 @@ const prepared = Effect.fnUntraced(function*(names: ReadonlyArray<SystemName>) {
   return programs
 })
 
-interface Measured<A> {
-  readonly system: SystemName
-  readonly rounds: Array<A>
-}
-
-/** One system after another, in each round another one first, so that whatever else the machine does meets all of them. */
-const inRounds = Effect.fnUntraced(function*<A, E, R>(
-  programs: ReadonlyMap<SystemName, Program>,
+const measureThose = Effect.fnUntraced(function*<A, E, R>(
+  names: ReadonlyArray<SystemName>,
   rounds: number,
   measure: (name: SystemName, program: Program) => Effect.Effect<A, E, R>
 ) {
-  const results = [...programs].map(([system, program]) => ({ system, program, rounds: Array<A>() }))
-  for (let round = 0; round < rounds; round++) {
-    const first = round % Math.max(results.length, 1)
-    for (const { program, rounds, system } of [...results.slice(first), ...results.slice(0, first)]) {
-      const result = yield* measure(system, program)
-      rounds.push(result)
-      yield* printError(`Round ${round + 1}, ${systems[system].title}: ${JSON.stringify(result)}`)
-    }
-  }
-  return results.map(({ rounds, system }): Measured<A> => ({ system, rounds }))
+  const results = yield* inRounds(
+    [...yield* prepared(names)],
+    rounds,
+    ([name]) => systems[name].title,
+    ([name, program]) => measure(name, program)
+  )
+  return results.map(({ rounds, system: [system] }): Measured<SystemName, A> => ({ system, rounds }))
 })
 
-const medianOf = <A>({ rounds }: Measured<A>, pick: (result: A) => number): number => median(rounds.map(pick))
-const most = <A>({ rounds }: Measured<A>, pick: (result: A) => number): string =>
+const medianOf = <A>({ rounds }: Measured<SystemName, A>, pick: (result: A) => number): number =>
+  median(rounds.map(pick))
+const most = <A>({ rounds }: Measured<SystemName, A>, pick: (result: A) => number): string =>
   Math.max(...rounds.map(pick)).toFixed(0)
 
 /** What there is none of where nothing is called, or nothing is published. */
 const none = "–"
 
 const backlogTable = (
-  results: ReadonlyArray<Measured<Backlog>>,
+  results: ReadonlyArray<Measured<SystemName, Backlog>>,
   requests: number,
   limit: number
 ): ReadonlyArray<string> => {
@@ -115,12 +108,13 @@ const backlogTable = (
   )
 }
 
-const pacedTable = (results: ReadonlyArray<Measured<Paced>>, rate: number): ReadonlyArray<string> => {
-  const latency = (measured: Measured<Paced>, pick: (result: Paced) => number) => {
-    const value = medianOf(measured, pick)
-    return value === Infinity ? "never" : milliseconds(value)
-  }
-  return table(
+const latencyOf = (measured: Measured<SystemName, Paced>, pick: (result: Paced) => number) => {
+  const value = medianOf(measured, pick)
+  return value === Infinity ? "never" : milliseconds(value)
+}
+
+const pacedTable = (results: ReadonlyArray<Measured<SystemName, Paced>>, rate: number): ReadonlyArray<string> =>
+  table(
     {
       name: `${rate} requests/s`,
       cells: [
@@ -139,11 +133,11 @@ const pacedTable = (results: ReadonlyArray<Measured<Paced>>, rate: number): Read
     results.map((measured): Row => ({
       name: systems[measured.system].title,
       cells: [
-        latency(measured, ({ p50 }) => p50),
-        latency(measured, ({ p99 }) => p99),
-        latency(measured, ({ p999 }) => p999),
-        latency(measured, ({ offeredP50 }) => offeredP50),
-        latency(measured, ({ offeredP99 }) => offeredP99),
+        latencyOf(measured, ({ p50 }) => p50),
+        latencyOf(measured, ({ p99 }) => p99),
+        latencyOf(measured, ({ p999 }) => p999),
+        latencyOf(measured, ({ offeredP50 }) => offeredP50),
+        latencyOf(measured, ({ offeredP99 }) => offeredP99),
         seconds(medianOf(measured, ({ cpu }) => cpu)),
         mebibytes(medianOf(measured, ({ peakMemory }) => peakMemory)),
         most(measured, ({ missing }) => missing),
@@ -152,7 +146,6 @@ const pacedTable = (results: ReadonlyArray<Measured<Paced>>, rate: number): Read
       ]
     }))
   )
-}
 
 const versionOf = (dependency: string): string =>
   JSON.parse(readFileSync(NodePath.join(root, `scripts/node_modules/${dependency}/package.json`), "utf8")).version
@@ -201,8 +194,8 @@ const bench = Command.make(
     const backlog = Effect.gen(function*() {
       const requests = drawRequests(keys, flags.requests, addresses)
       const limit = Math.min(concurrency / (latency / 1000), keyLimit(requests, latency))
-      const results = yield* inRounds(
-        yield* prepared(names),
+      const results = yield* measureThose(
+        names,
         flags.rounds,
         (name, program) => measureBacklog(systems[name], program, { ...arena, requests, limit: flags.limit })
       )
@@ -211,9 +204,9 @@ const bench = Command.make(
     const pace = Effect.fnUntraced(function*(rate: number) {
       const warmUp = rate * flags.warmUp
       const requests = drawRequests(keys, 1 + warmUp + rate * flags.seconds, addresses)
-      const results = yield* inRounds(
+      const results = yield* measureThose(
         // Without outcomes there is nothing to wait for.
-        yield* prepared(names.filter((name) => systems[name].progress === "outcomes")),
+        names.filter((name) => systems[name].progress === "outcomes"),
         flags.rounds,
         (_, program) => measurePaced(program, { ...arena, requests, rate, warmUp, patience: 5 })
       )

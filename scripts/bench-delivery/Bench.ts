@@ -1,12 +1,11 @@
-import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { type ChildExit, describeExit } from "@origin-regions/testkit/ChildProcess"
 import * as Consumer from "@origin-regions/testkit/Consumer"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { Deferred, Effect, Stream } from "effect"
 import { type Outcomes, readOutcomes } from "../bench/Outcomes.ts"
 import { type StandInReport, startStandIn } from "../bench/StandIn.ts"
-import { makeTopics } from "../bench/Topics.ts"
-import { type BenchRequest, recordOf } from "../bench/Workload.ts"
+import { makeTopics, sendTo, settingsOf } from "../bench/Topics.ts"
+import type { BenchRequest } from "../bench/Workload.ts"
 
 export type DeliveryMode = "exactly-once" | "at-least-once"
 
@@ -27,7 +26,7 @@ export interface Bench {
 export const makeBench = Effect.fnUntraced(
   function*(delivery: DeliveryMode, apiLatency: number) {
     const { brokers } = yield* KafkaBroker
-    const producer = yield* KafkaProducer
+    const send = yield* sendTo
     const topics = yield* makeTopics
     const api = yield* startStandIn(apiLatency)
     const { arrivals, until } = yield* readOutcomes(topics.outcomes)
@@ -40,23 +39,12 @@ export const makeBench = Effect.fnUntraced(
       )
 
     const environment = {
-      KAFKA_BROKERS: brokers.join(","),
-      KAFKA_GROUP_ID: topics.group,
+      ...settingsOf(brokers, topics, api.origin),
       KAFKA_SESSION_TIMEOUT: `${SESSION_SECONDS} seconds`,
-      REQUESTS_TOPIC: topics.requests,
-      OUTCOMES_TOPIC: topics.outcomes,
-      DEAD_LETTERS_TOPIC: topics.deadLetters,
-      DELIVERY: delivery,
-      CLOUDFLARE_BASE_URL: `${api.origin}/client/v4`,
-      CLOUDFLARE_API_TOKEN: "none",
-      API_GENERATION: "1",
-      HTTP_PORT: "0"
+      DELIVERY: delivery
     }
     return {
-      send: (requests) =>
-        Effect.orDie(
-          producer.send(requests.map((request) => ({ topic: topics.requests, record: recordOf(request) })))
-        ),
+      send: (requests) => send(topics, requests),
       startConsumer: Effect.tap(
         Effect.orDie(Consumer.spawn(environment)),
         (consumer) => Effect.forkScoped(Effect.flatMap(consumer.exit, (exit) => tellIfFailed(consumer, exit)))

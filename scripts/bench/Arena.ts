@@ -1,12 +1,11 @@
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
-import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { Effect } from "effect"
 import { readOutcomes } from "./Outcomes.ts"
 import { startStandIn } from "./StandIn.ts"
 import { type Program, startProgram } from "./Systems.ts"
-import { makeTopics, PARTITIONS } from "./Topics.ts"
-import { type BenchRequest, recordOf } from "./Workload.ts"
+import { makeTopics, PARTITIONS, sendTo, settingsOf } from "./Topics.ts"
+import type { BenchRequest } from "./Workload.ts"
 
 export interface ArenaOptions {
   /** Calls at once. */
@@ -19,7 +18,7 @@ export interface ArenaOptions {
 export const makeArena = Effect.fnUntraced(function*({ concurrency, latency }: ArenaOptions) {
   const { brokers, instance, provider } = yield* KafkaBroker
   const admin = yield* KafkaAdmin
-  const producer = yield* KafkaProducer
+  const send = yield* sendTo
   const topics = yield* makeTopics
   const api = yield* startStandIn(latency)
   const outcomes = yield* readOutcomes(topics.outcomes)
@@ -28,8 +27,7 @@ export const makeArena = Effect.fnUntraced(function*({ concurrency, latency }: A
     /** Not a number where its process is not on this machine. */
     brokerPid: provider === "jvm" ? Number(yield* instance) : Number.NaN,
     outcomes,
-    send: (requests: ReadonlyArray<BenchRequest>) =>
-      Effect.orDie(producer.send(requests.map((request) => ({ topic: topics.requests, record: recordOf(request) })))),
+    send: (requests: ReadonlyArray<BenchRequest>) => send(topics, requests),
     /** How many records the system's group has committed as done. */
     committed: Effect.map(
       Effect.orDie(admin.committedOffsets(topics.group, topics.requests)),
@@ -37,16 +35,8 @@ export const makeArena = Effect.fnUntraced(function*({ concurrency, latency }: A
     ),
     start: (program: Program, requests: { readonly requests: number; readonly addresses: number }) =>
       startProgram(program, {
-        KAFKA_BROKERS: brokers.join(","),
-        KAFKA_GROUP_ID: topics.group,
-        REQUESTS_TOPIC: topics.requests,
-        OUTCOMES_TOPIC: topics.outcomes,
-        DEAD_LETTERS_TOPIC: topics.deadLetters,
-        CLOUDFLARE_BASE_URL: `${api.origin}/client/v4`,
-        CLOUDFLARE_API_TOKEN: "none",
-        API_GENERATION: "1",
+        ...settingsOf(brokers, topics, api.origin),
         CONCURRENCY: String(concurrency),
-        HTTP_PORT: "0",
         PARTITIONS: String(PARTITIONS),
         REQUESTS: String(requests.requests),
         ADDRESSES: String(requests.addresses)

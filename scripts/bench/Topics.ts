@@ -1,6 +1,8 @@
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
+import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { Effect } from "effect"
 import { SecureRandom } from "effect/crypto"
+import { type BenchRequest, recordOf } from "./Workload.ts"
 
 /** Of the topics of requests and of outcomes. */
 export const PARTITIONS = 12
@@ -17,3 +19,25 @@ export const makeTopics = Effect.gen(function*() {
   ])
   return { ...topics, group: `group-${id}` }
 })
+
+type Topics = Effect.Success<typeof makeTopics>
+
+/** How a process is told where it works: on these topics, against the API at this origin. */
+export const settingsOf = (brokers: ReadonlyArray<string>, topics: Topics, origin: string) => ({
+  KAFKA_BROKERS: brokers.join(","),
+  KAFKA_GROUP_ID: topics.group,
+  REQUESTS_TOPIC: topics.requests,
+  OUTCOMES_TOPIC: topics.outcomes,
+  DEAD_LETTERS_TOPIC: topics.deadLetters,
+  CLOUDFLARE_BASE_URL: `${origin}/client/v4`,
+  CLOUDFLARE_API_TOKEN: "none",
+  API_GENERATION: "1",
+  HTTP_PORT: "0"
+})
+
+/** Puts requests into their topic. */
+export const sendTo = Effect.map(
+  KafkaProducer,
+  (producer) => ({ requests: topic }: Topics, requests: ReadonlyArray<BenchRequest>) =>
+    Effect.orDie(producer.send(requests.map((request) => ({ topic, record: recordOf(request) }))))
+)
