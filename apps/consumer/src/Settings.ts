@@ -1,4 +1,5 @@
 import { type ApiSettings, readApiSettings } from "@origin-regions/api-client/ApiSettings"
+import { BATCH_LIMIT } from "@origin-regions/api-client/OriginRegionsApi"
 import type { SettingProblem } from "@origin-regions/domain/SettingProblem"
 import { type Environment, SettingReader } from "@origin-regions/domain/SettingReader"
 import { readTopicName, topicNames } from "@origin-regions/domain/TopicNames"
@@ -19,6 +20,7 @@ export interface Settings {
   readonly deadLettersTopic: string
   readonly delivery: (typeof deliveries)[number]
   readonly concurrency: number
+  readonly batchSize: number
   readonly requestDeadline: Duration.Duration
   readonly sessionTimeout: Duration.Duration
   readonly rebalanceTimeout: Duration.Duration
@@ -44,6 +46,7 @@ export const readSettings = (environment: Environment): Result.Result<Settings, 
     deadLettersTopic: readTopicName(reader, "DEAD_LETTERS_TOPIC", topicNames.deadLetters),
     delivery: reader.oneOf("DELIVERY", deliveries, { default: "exactly-once" }) ?? "exactly-once",
     concurrency: reader.integer("CONCURRENCY", { minimum: 1, maximum: 4096 }, { default: 64 }),
+    batchSize: reader.integer("API_BATCH_SIZE", { minimum: 1, maximum: BATCH_LIMIT }, { default: BATCH_LIMIT }),
     requestDeadline: reader.duration("REQUEST_DEADLINE", { default: Duration.hours(24) }),
     sessionTimeout: reader.duration("KAFKA_SESSION_TIMEOUT", { default: Duration.seconds(45) }),
     rebalanceTimeout: reader.duration("KAFKA_REBALANCE_TIMEOUT", { default: Duration.seconds(60) }),
