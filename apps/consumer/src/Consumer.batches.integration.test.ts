@@ -4,7 +4,7 @@ import * as ConsumerProcess from "@origin-regions/testkit/Consumer"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { Leash } from "@origin-regions/testkit/Leash"
 import { uniqueZoneId } from "@origin-regions/testkit/Names"
-import { Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, Layer } from "effect"
 import { type ApiCall, makeApiProxy } from "./fixtures/ApiProxy.ts"
 import { changesOf } from "./fixtures/ApiRecords.ts"
 import { eventOf, recordOf } from "./fixtures/RequestRecords.ts"
@@ -86,6 +86,44 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The co
         assert.lengthOf(yield* changesOf(api, zoneId), 1 + ADDRESSES + ADDRESSES - ODD)
       })
   )
+
+  it.effect("tells a create whose answer is lost from the upsert that has gone before it in a batch", () =>
+    Effect.gen(function*() {
+      const api = yield* Api
+      const topics = yield* makeTestTopics()
+      const zoneId = yield* uniqueZoneId
+      const { brokers } = yield* KafkaBroker
+      const proxy = yield* makeApiProxy(api.baseUrl)
+      const clock = yield* Clock.Clock
+      let creates = 0
+      proxy.decide = (call: ApiCall) => {
+        // As late as a server may be in renewing it.
+        const date = new Date(clock.currentTimeMillisUnsafe() - 900).toUTCString()
+        if (call.method === "POST" && ++creates === 1) call.cut()
+        else call.pass({ date })
+      }
+      const [upsert, other] = upserts(zoneId, 2)
+      const ip = "10.0.0.0"
+      const create = recordOf(
+        "bare",
+        eventOf("create", "create", { zone_id: zoneId, ip, vendor: "aws", region: "us-east-1" }),
+        `${zoneId}/${ip}`
+      )
+      if (upsert === undefined || other === undefined) return assert.fail("there are two")
+      yield* topics.emit([upsert, other, create])
+      const consumer = yield* ConsumerProcess.start(
+        settingsFor(brokers, topics.names, api, {
+          API_GENERATION: "1",
+          CLOUDFLARE_BASE_URL: proxy.baseUrl,
+          CONCURRENCY: "1"
+        })
+      )
+      const outcomes = yield* whileRunning(consumer)(topics.outcomes.until((all) => all.length >= 3))
+      assert.deepStrictEqual(codesOf(outcomes), { upserted: 2, 1145: 1 })
+      assert.strictEqual(creates, 2)
+      const changes = yield* changesOf(api, zoneId)
+      assert.lengthOf(changes, 2)
+    }))
 
   it.effect("keeps the order of each address where answers to batches are lost", () =>
     Effect.gen(function*() {
