@@ -71,6 +71,21 @@ describe("explain", () => {
     assert.isNull(statusReport(input({})).quota)
   })
 
+  it("tells of a quota that is pooled, of a pool that is out of reach, and of calls that are refused", () => {
+    const quota = { limit: 1_200, windowMillis: 300_000, left: 7, nextCallAt: noon + 90_000, pool: "joined" }
+    assert.deepStrictEqual(explain(input({ queued: 812, quota })), [
+      "812 requests wait for the API's quota of 1,200 calls in 5m, of which 7 are left for all who pool it: next call 12:01:30Z"
+    ])
+    assert.deepStrictEqual(explain(input({ queued: 812, quota: { ...quota, refused: true } })), [
+      "812 requests wait, as the API refuses all calls for their number: next call 12:01:30Z"
+    ])
+    const lost = { ...quota, nextCallAt: undefined, pool: "connect ECONNREFUSED" }
+    assert.deepStrictEqual(explain(input({ quota: lost })), [
+      "the quota is not pooled in Redis (connect ECONNREFUSED): this member keeps to its share by partitions"
+    ])
+    assert.deepInclude(statusReport(input({ quota: lost })).quota, { pool: "connect ECONNREFUSED", refused: false })
+  })
+
   it("tells of outcomes that can't be published, of partitions that are full, and of a member that isn't at work", () => {
     assert.deepStrictEqual(
       explain(input({ unpublished: 2, partitions: [{ ...partition, paused: true, undone: 2_000 }] }, {

@@ -43,13 +43,23 @@ const apiLine = (pause: Pause, waiting: number): string =>
   }`
 
 const quotaLine = (
-  { left, limit, windowMillis }: QuotaPause,
+  { left, limit, pool, refused, windowMillis }: QuotaPause,
   nextCallAt: number,
   queued: number
-): string =>
-  `${plural(queued, "request")} wait for the API's quota of ${limit.toLocaleString("en")} calls in ${
+): string => {
+  const next = `next call ${clockTime(nextCallAt)}`
+  if (refused === true) {
+    return `${plural(queued, "request")} wait, as the API refuses all calls for their number: ${next}`
+  }
+  return `${plural(queued, "request")} wait for the API's quota of ${limit.toLocaleString("en")} calls in ${
     Duration.format(Duration.millis(windowMillis))
-  }, of which ${left.toLocaleString("en")} are left for this member: next call ${clockTime(nextCallAt)}`
+  }, of which ${left.toLocaleString("en")} are left for ${
+    pool === "joined" ? "all who pool it" : "this member"
+  }: ${next}`
+}
+
+const poolLine = (problem: string): string =>
+  `the quota is not pooled in Redis (${problem}): this member keeps to its share by partitions`
 
 const zoneLine = (zoneId: string, { waiting, ...pause }: Pause & { readonly waiting: number }): string =>
   `zone ${zoneId}: paused since ${dated(pause.since)} after ${failuresOf(pause)}; ${
@@ -77,6 +87,7 @@ export const explain = ({ member, pipeline, publishing, requestsTopic }: StatusR
   if (pipeline.apiPause !== undefined) lines.push(apiLine(pipeline.apiPause, pipeline.waiting))
   const { quota, queued } = pipeline
   if (quota?.nextCallAt !== undefined && queued > 0) lines.push(quotaLine(quota, quota.nextCallAt, queued))
+  if (quota?.pool !== undefined && quota.pool !== "joined") lines.push(poolLine(quota.pool))
   if (publishing !== undefined) {
     lines.push(`${plural(pipeline.unpublished, "outcome")} wait to be published: ${publishing}`)
   }
@@ -97,11 +108,12 @@ const pauseFields = ({ failures, reason, since, until }: Pause) => ({
   reason
 })
 
-const quotaFields = ({ left, limit, nextCallAt, windowMillis }: QuotaPause) => ({
+const quotaFields = ({ left, limit, nextCallAt, pool, refused, windowMillis }: QuotaPause) => ({
   limit,
   window_seconds: windowMillis / 1000,
   left,
-  next_call: nextCallAt === undefined ? null : formatTimestamp(nextCallAt)
+  next_call: nextCallAt === undefined ? null : formatTimestamp(nextCallAt),
+  ...(pool === undefined ? {} : { pool, refused: refused === true })
 })
 
 /** What `/status` answers. */

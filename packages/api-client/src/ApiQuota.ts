@@ -1,4 +1,7 @@
 import { type SteadyClock, steadyMillis } from "@origin-regions/domain/SteadyTime"
+import type { Redacted } from "effect"
+import type { KnownLimit, PoolMember } from "./internal/PoolMember.ts"
+import { AMPLE, BURST } from "./internal/QuotaPoolScript.ts"
 
 /** How many calls a token has, and how many of them are this group's to make. */
 export interface QuotaOptions {
@@ -6,6 +9,8 @@ export interface QuotaOptions {
   readonly calls: number | undefined
   /** The part of it that is used, above 0 and up to 1. The rest is for people, and for calls that others have under way. */
   readonly share: number
+  /** The address of a Redis where all who use the token pool their quota; left out: members share it by their partitions. */
+  readonly redis?: Redacted.Redacted
 }
 
 /** What there is of the quota; times in steady milliseconds. */
@@ -18,19 +23,17 @@ export interface QuotaStatus {
   readonly left: number
   /** For how long no call may be made: 0 where one may. */
   readonly waitMillis: number
+  /** Whether it is of the pool in Redis, or why not; left out where no pool is wanted. */
+  readonly pool?: "joined" | string
+  /** Whether the API refuses all calls, as it has told somebody in the pool. */
+  readonly refused?: true
 }
-
-/** Of the published limit, how much may be used at once: the more, the less comes afterwards. */
-const BURST = 0.1
 
 /** https://developers.cloudflare.com/fundamentals/api/reference/limits/ */
 const WINDOW_MILLIS = 300_000
 
 /** Calls at a time, before an answer has told whether there is a limit. Not one alone: it may hang. */
 const BEFORE_ANSWER = 8
-
-/** With less than this left of what there was, calls are spread over the rest of the window: it is better to be slow than to stand still. */
-const AMPLE = 0.5
 
 /** What the API has said last. `left` is what the group might use of it. */
 interface Told {
@@ -46,12 +49,16 @@ interface Told {
  * Every answer tells how many are left (`Ratelimit`, `Ratelimit-Policy`), whoever makes them. A process uses the fraction of that which is its own, and spreads
  * calls out where few are left. Before the first answer, and where answers tell nothing, the published limit counts: a token bucket that starts empty, so that
  * no restart and no rebalance adds to what was used before.
+ *
+ * As a member of a pool it uses what that leases to it, and all of this by itself only while it is alone.
  */
 export class ApiQuota {
   readonly #options: QuotaOptions
   readonly #isOff: boolean
   readonly #clock: SteadyClock
   readonly #underWay: () => number
+  readonly #pool: PoolMember | undefined
+  #isPooled = false
   #fraction = 0
   /** Whether there has been an answer, which would have told of a limit. */
   #isAnswered = false
@@ -63,11 +70,12 @@ export class ApiQuota {
   #lastCall = Number.NEGATIVE_INFINITY
 
   /** Without options nothing is limited, whatever answers tell. `underWay` counts the calls that have no answer yet. */
-  constructor(options: QuotaOptions | undefined, clock: SteadyClock, underWay: () => number) {
+  constructor(options: QuotaOptions | undefined, clock: SteadyClock, underWay: () => number, pool?: PoolMember) {
     this.#options = options ?? { calls: undefined, share: 1 }
     this.#isOff = options === undefined
     this.#clock = clock
     this.#underWay = underWay
+    this.#pool = pool
     this.#tokensAt = this.#now()
   }
 
@@ -77,12 +85,14 @@ export class ApiQuota {
     if (this.#fraction === 0) this.#tokens = 1
     else if (fraction < this.#fraction) this.#tokens *= fraction / this.#fraction
     this.#fraction = fraction
+    this.#pool?.own(fraction)
   }
 
   /** For how long no call may be made, in milliseconds; 0 where one may, infinite before anything is this process's, and while a few calls wait for the very first answer. */
   get waitMillis(): number {
     if (this.#isOff) return 0
     if (!this.#isAnswered && this.#underWay() >= BEFORE_ANSWER) return Number.POSITIVE_INFINITY
+    if (this.#isMember(this.#pool)) return this.#pool.waitMillis(this.known !== undefined)
     if (this.#told !== undefined) return this.#waitTold(this.#renewed(this.#told))
     if (this.#options.calls === undefined) return 0
     if (this.#fraction === 0) return Number.POSITIVE_INFINITY
@@ -96,12 +106,14 @@ export class ApiQuota {
     this.#lastCall = this.#refill()
     this.#tokens -= 1
     this.#spent += 1
+    if (this.#isMember(this.#pool)) this.#pool.called()
   }
 
   /** Takes in what an answer says of the quota, which may be nothing. */
-  observe(headers: Readonly<Record<string, string | Array<string> | undefined>>): void {
+  observe(headers: Readonly<Record<string, string | Array<string> | undefined>>, status?: number): void {
     if (this.#isOff) return
     this.#isAnswered = true
+    if (status === 429) this.#refused(headers["retry-after"])
     const limits = limitsOf(headers["ratelimit"], headers["ratelimit-policy"])
     let tightest: Told | undefined
     for (const { limit = this.#options.calls, remaining, resetSeconds, windowSeconds } of limits) {
@@ -118,25 +130,73 @@ export class ApiQuota {
     if (tightest === undefined) return
     this.#told = tightest
     this.#spent = this.#underWay()
+    this.#pool?.told(tightest.left, tightest.limit, tightest.windowMillis, tightest.resetsAt - this.#now())
+  }
+
+  /** What this process knows of the limit by itself, for its pool. */
+  get known(): KnownLimit | undefined {
+    const { calls, share } = this.#options
+    if (this.#told === undefined) {
+      return calls === undefined ? undefined : { limit: calls, windowMillis: WINDOW_MILLIS, share, told: undefined }
+    }
+    const { left, limit, resetsAt, windowMillis } = this.#renewed(this.#told)
+    return { limit, windowMillis, share, told: { left: left - this.#spent, resetMillis: resetsAt - this.#now() } }
   }
 
   /** Whether calls are limited at all, as far as is known. */
   get isKnown(): boolean {
-    return this.#told !== undefined || this.#options.calls !== undefined
+    return this.#told !== undefined || this.#options.calls !== undefined || this.#isPooled
   }
 
-  /** Where `isKnown`. */
+  /** Where the calls are limited at all, as far as is known. */
   get status(): QuotaStatus | undefined {
-    const { calls } = this.#options
-    if (!this.isKnown) return undefined
     const { waitMillis } = this
-    const left = this.#told === undefined ? this.#tokens : this.#leftTold(this.#told)
-    return {
-      limit: this.#told?.limit ?? calls ?? 0,
-      windowMillis: this.#told?.windowMillis ?? WINDOW_MILLIS,
-      left: Math.max(0, Math.floor(left)),
-      waitMillis
+    const limit = this.#limit
+    if (limit === undefined) return undefined
+    const status = { ...limit, left: Math.max(0, Math.floor(limit.left)), waitMillis }
+    if (this.#pool === undefined) return status
+    const pooled = { ...status, pool: this.#pool.problem ?? "joined" }
+    return this.#isPooled && this.#pool.isRefused ? { ...pooled, refused: true } : pooled
+  }
+
+  get #limit(): Omit<QuotaStatus, "waitMillis"> | undefined {
+    const { calls } = this.#options
+    const pooled = this.#isPooled ? this.#pool?.limit : undefined
+    if (pooled !== undefined) return { limit: pooled.limit, windowMillis: pooled.windowMillis, left: pooled.left }
+    if (this.#told !== undefined) {
+      return { limit: this.#told.limit, windowMillis: this.#told.windowMillis, left: this.#leftTold(this.#told) }
     }
+    return calls === undefined ? undefined : { limit: calls, windowMillis: WINDOW_MILLIS, left: this.#tokens }
+  }
+
+  /** Whether calls are leased of the pool now. Once they no longer are, this process goes on as one that has just begun. */
+  #isMember(pool: PoolMember | undefined): pool is PoolMember {
+    if (pool === undefined) return false
+    if (!pool.isAlone) {
+      this.#isPooled = true
+      return true
+    }
+    if (!this.#isPooled) return false
+    this.#isPooled = false
+    this.#isAnswered = false
+    this.#refill()
+    this.#tokens = 0
+    const { limit } = pool
+    if (limit?.resetMillis === undefined) return false
+    const own = this.#told === undefined ? limit.left : this.#renewed(this.#told).left - this.#spent
+    this.#told = {
+      limit: limit.limit,
+      windowMillis: limit.windowMillis,
+      resetsAt: this.#now() + limit.resetMillis,
+      left: Math.min(own, limit.left)
+    }
+    this.#spent = this.#underWay()
+    return false
+  }
+
+  #refused(retryAfter: string | Array<string> | undefined): void {
+    const seconds = Number(retryAfter)
+    this.#pool?.refused(seconds * 1000, false)
   }
 
   #leftTold({ left }: Told): number {

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Duration, Effect, Layer, Redacted, Result } from "effect"
+import { inspect } from "node:util"
 import { ApiSettings, readApiSettings } from "./ApiSettings.ts"
 
 const token = { CLOUDFLARE_API_TOKEN: "a-token-of-forty-characters-0123456789ab" }
@@ -45,6 +46,22 @@ describe("readApiSettings", () => {
     assert.deepStrictEqual(problemsOf({ ...token, API_QUOTA_SHARE: "0" }).map(({ setting }) => setting), [
       "API_QUOTA_SHARE"
     ])
+  })
+
+  it("reads where the quota is pooled, and never shows it", () => {
+    for (const url of ["redis://:s3cret@redis:6379/2", "rediss://user:s3cret@[::1]", "redis://redis"]) {
+      const { quota } = succeed({ ...token, REDIS_URL: url })
+      assert.strictEqual(Redacted.value(quota?.redis ?? Redacted.make("")), url)
+      assert.notInclude(inspect(quota), url)
+      assert.isUndefined(succeed({ ...token, API_QUOTA: "none", REDIS_URL: url }).quota)
+    }
+    for (const url of ["redis:6379", "http://:s3cret@redis", "redis://", "redis://redis/name", "s3cret"]) {
+      const problems = problemsOf({ ...token, REDIS_URL: url })
+      assert.deepStrictEqual(problems.map(({ actual, setting }) => ({ actual, setting })), [
+        { actual: "(hidden)", setting: "REDIS_URL" }
+      ])
+      assert.notInclude(JSON.stringify(problems), "s3cret")
+    }
   })
 
   it("reads another base URL and timeout", () => {

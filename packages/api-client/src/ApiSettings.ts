@@ -25,7 +25,8 @@ const names = [
   "API_GENERATION",
   "API_TIMEOUT",
   "API_QUOTA",
-  "API_QUOTA_SHARE"
+  "API_QUOTA_SHARE",
+  "REDIS_URL"
 ]
 
 /** Where the published limit counts even before an answer has told of one. */
@@ -47,7 +48,8 @@ export type ApiGeneration = 1 | 2 | "auto"
  * - `API_TIMEOUT`: how long one HTTP request may take, connecting and reading included; default `10 seconds`;
  * - `API_QUOTA`: calls in five minutes that the token has, until answers tell of a limit; `auto` (default): 1200 at Cloudflare, elsewhere only what answers tell;
  *   `none`: calls are made without regard to any;
- * - `API_QUOTA_SHARE`: how much of the quota is used, in percent; default 90.
+ * - `API_QUOTA_SHARE`: how much of the quota is used, in percent; default 90;
+ * - `REDIS_URL`: a Redis where all who use the credential pool their quota; without it, members share it by their partitions.
  *
  * `connections` limits how many calls are under way at once (64 unless a program says otherwise); the others wait for their turn,
  * within their timeout.
@@ -158,9 +160,23 @@ const readQuota = (reader: SettingReader, { hostname }: URL): QuotaOptions | und
     pattern: /^(?:auto|none|[1-9]\d{0,8}|1000000000)$/
   })
   const percent = reader.integer("API_QUOTA_SHARE", { minimum: 1, maximum: 100 }, { default: defaultQuotaShare })
+  const redis = readRedisUrl(reader)
   if (quota === "none") return undefined
   const published = hostname === cloudflareHost ? cloudflareQuota : undefined
-  return { calls: quota === "auto" ? published : Number(quota), share: percent / 100 }
+  const options = { calls: quota === "auto" ? published : Number(quota), share: percent / 100 }
+  return redis === undefined ? options : { ...options, redis }
+}
+
+/** Secret, as it may hold a password. */
+const readRedisUrl = (reader: SettingReader): Redacted.Redacted | undefined => {
+  if (!reader.isSet("REDIS_URL")) return undefined
+  const expected = "an address such as redis://user:password@host:6379/0, or rediss:// for TLS"
+  const url = reader.secret("REDIS_URL", expected)
+  const value = Redacted.value(url)
+  const isRedis = URL.canParse(value) && /^rediss?:$/.test(new URL(value).protocol) && new URL(value).hostname !== ""
+  // Redis has databases by number only.
+  if (!isRedis || !/^\/?\d*$/.test(new URL(value).pathname)) reader.problem("REDIS_URL", expected, hidden)
+  return url
 }
 
 const readTimeout = (reader: SettingReader, environment: Environment): Duration.Duration => {

@@ -6,7 +6,7 @@ import type { ZoneId } from "@origin-regions/domain/ZoneId"
 import { Clock, Context, Effect, Exit, Layer, Redacted } from "effect"
 import { ApiClock } from "./ApiClock.ts"
 import type { ApiError } from "./ApiError.ts"
-import { ApiQuota } from "./ApiQuota.ts"
+import type { ApiQuota } from "./ApiQuota.ts"
 import { type ApiCredential, ApiSettings } from "./ApiSettings.ts"
 import { type AnswerContext, parseBody, readAnswer } from "./internal/ApiAnswer.ts"
 import type { BatchItems, Caller } from "./internal/Call.ts"
@@ -14,6 +14,7 @@ import { makeEitherGeneration } from "./internal/EitherGeneration.ts"
 import { makeGeneration1 } from "./internal/Generation1.ts"
 import { makeGeneration2 } from "./internal/Generation2.ts"
 import { makeHttpTransport } from "./internal/HttpTransport.ts"
+import { makeSharedQuota } from "./internal/SharedQuota.ts"
 import type { SupportedRegions } from "./SupportedRegions.ts"
 
 /** What a mapping belongs to. */
@@ -78,7 +79,7 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
       const { baseUrl, connections, credential, generation, quota: quotaOptions, timeout } = yield* ApiSettings
       const transport = yield* makeHttpTransport({ origin: baseUrl.origin, connections, timeout })
       const clock = new ApiClock(yield* Clock.Clock)
-      const quota = new ApiQuota(quotaOptions, yield* Clock.Clock, transport.underWay)
+      const quota = yield* makeSharedQuota({ quota: quotaOptions, credential, baseUrl, underWay: transport.underWay })
       const context: AnswerContext = { clock: yield* Clock.Clock, redact: redactor(credential) }
       const basePath = baseUrl.pathname.replace(/\/+$/, "")
       const readHeaders = ["accept", "application/json", "user-agent", "origin-regions", ...authorization(credential)]
@@ -95,7 +96,7 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
                 : { method, path, headers: writeHeaders, body: JSON.stringify(body) },
               (answer) => {
                 clock.observe(answer.headers["date"])
-                quota.observe(answer.headers)
+                quota.observe(answer.headers, answer.status)
                 return readAnswer(answer, parse, promised, readResult, context)
               }
             )
