@@ -184,12 +184,18 @@ const bench = Command.make(
     ),
     seconds: count("seconds", 20, "How long the even load is measured"),
     warmUp: count("warm-up", 5, "Seconds of it that come before"),
+    nodeOptions: Flag.String("node-options").pipe(
+      Flag.withDescription(
+        "Options of Node for the systems that run on it, such as --cpu-prof --cpu-prof-dir=/tmp/profiles"
+      ),
+      Flag.withDefault("")
+    ),
     json: Flag.Boolean("json").pipe(Flag.withDescription("Print the results as JSON"), Flag.withDefault(false))
   },
   Effect.fnUntraced(function*(flags) {
-    const { addresses, concurrency, keys, latency, paced } = flags
+    const { addresses, concurrency, keys, latency, nodeOptions, paced } = flags
     const names = yield* chosen(flags.systems)
-    const arena = { concurrency, latency, addresses }
+    const arena = { concurrency, latency, addresses, nodeOptions }
     const about = yield* surroundings
     const backlog = Effect.gen(function*() {
       const requests = drawRequests(keys, flags.requests, addresses)

@@ -67,6 +67,11 @@ const tasks = {
     script: ["scripts/bench-delivery.ts"],
     watched: true
   },
+  "flame-graph": {
+    about: "draw a profile of node --cpu-prof",
+    script: ["scripts/flame-graph.ts"],
+    callersDirectory: true
+  },
   kafka: { about: "a Kafka broker alone, in the foreground", script: ["scripts/kafka.ts"], watched: true },
   api: { about: "the API alone, in the foreground", script: ["apps/api/src/main.ts"] },
   consumer: { about: "the consumer alone, in the foreground", script: ["apps/consumer/src/main.ts"] },

@@ -12,10 +12,12 @@ export interface ArenaOptions {
   readonly concurrency: number
   /** How long the API takes for a call, in milliseconds. */
   readonly latency: number
+  /** What Node is told in each system that runs on it, beyond what the system tells it itself. */
+  readonly nodeOptions?: string
 }
 
 /** Fresh topics, a fresh stand-in for the API, and a reader of the outcomes; `start` lets a system in. */
-export const makeArena = Effect.fnUntraced(function*({ concurrency, latency }: ArenaOptions) {
+export const makeArena = Effect.fnUntraced(function*({ concurrency, latency, nodeOptions = "" }: ArenaOptions) {
   const { brokers, instance, provider } = yield* KafkaBroker
   const admin = yield* KafkaAdmin
   const send = yield* sendTo
@@ -39,7 +41,8 @@ export const makeArena = Effect.fnUntraced(function*({ concurrency, latency }: A
         CONCURRENCY: String(concurrency),
         PARTITIONS: String(PARTITIONS),
         REQUESTS: String(requests.requests),
-        ADDRESSES: String(requests.addresses)
+        ADDRESSES: String(requests.addresses),
+        NODE_OPTIONS: nodeOptions
       })
   }
 })

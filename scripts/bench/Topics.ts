@@ -35,9 +35,17 @@ export const settingsOf = (brokers: ReadonlyArray<string>, topics: Topics, origi
   HTTP_PORT: "0"
 })
 
-/** Puts requests into their topic. */
+/** Requests that are made into records together: a million of them at once would take gigabytes. */
+const CHUNK = 10_000
+
+/** Puts requests into their topic, in their order. */
 export const sendTo = Effect.map(
   KafkaProducer,
   (producer) => ({ requests: topic }: Topics, requests: ReadonlyArray<BenchRequest>) =>
-    Effect.orDie(producer.send(requests.map((request) => ({ topic, record: recordOf(request) }))))
+    Effect.forEach(
+      Array.from({ length: Math.ceil(requests.length / CHUNK) }, (_, chunk) => chunk * CHUNK),
+      (first) =>
+        producer.send(requests.slice(first, first + CHUNK).map((request) => ({ topic, record: recordOf(request) }))),
+      { discard: true }
+    ).pipe(Effect.orDie)
 )

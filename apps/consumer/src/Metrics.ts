@@ -34,15 +34,13 @@ const codeOf = (settlement: Settlement): string => {
 /** One counter for each code, made once: codes are few, and records are many. */
 const counters = new Map<string, Metric.Counter<number>>()
 
-export const countOutcome = (settlement: Settlement) => {
-  const code = codeOf(settlement)
-  let counter = counters.get(code)
-  if (counter === undefined) {
-    counter = Metric.withAttributes(outcomes, { code })
+/** Counts outcomes that were published together. */
+export const countOutcomes = (settlements: ReadonlyArray<Settlement>): Effect.Effect<void> =>
+  Effect.forEach(Map.groupBy(settlements, codeOf), ([code, { length }]) => {
+    const counter = counters.get(code) ?? Metric.withAttributes(outcomes, { code })
     counters.set(code, counter)
-  }
-  return Metric.update(counter, 1)
-}
+    return Metric.update(counter, length)
+  }, { discard: true })
 
 /** The metrics in Prometheus' text format, the gauges as of now. */
 export const renderMetrics = Effect.fnUntraced(function*(status: PipelineStatus) {

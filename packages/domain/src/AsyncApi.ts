@@ -6,7 +6,7 @@ import { field, isJsonObject } from "./internal/JsonObject.ts"
 import { MappingOutcome, mirroredHeader, outcomeRecord, outcomeTypes } from "./MappingOutcome.ts"
 import { MappingRequest, requestRecord } from "./MappingRequest.ts"
 import { requestTypes } from "./Operation.ts"
-import type { OutgoingRecord } from "./SourceRecord.ts"
+import type { WritableRecord } from "./SourceRecord.ts"
 import { topicNames } from "./TopicNames.ts"
 
 /**
@@ -101,8 +101,11 @@ const message = (about: {
 
 const decoder = new TextDecoder()
 
-const headerTexts = (record: OutgoingRecord) =>
-  Object.fromEntries(record.headers.map(({ name, value }) => [name, decoder.decode(value ?? undefined)]))
+const headerTexts = (record: WritableRecord) =>
+  Object.fromEntries(record.headers.map(({ name, value }) => [
+    name,
+    typeof value === "string" ? value : decoder.decode(value ?? undefined)
+  ]))
 
 const contentTypeHeader = { type: "string", const: STRUCTURED_CONTENT_TYPE }
 

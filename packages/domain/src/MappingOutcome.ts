@@ -6,7 +6,7 @@ import { mappingKey } from "./MappingKey.ts"
 import { Operation } from "./Operation.ts"
 import { outcomeId } from "./OutcomeId.ts"
 import type { ReadRequest } from "./RequestReader.ts"
-import type { OutgoingRecord, RecordHeader, SourceRecord } from "./SourceRecord.ts"
+import type { SourceRecord, WritableRecord } from "./SourceRecord.ts"
 import { formatRecordTimestamp, formatTimestamp, Timestamp } from "./Timestamp.ts"
 
 /** The CloudEvents `type` of each kind of outcome. */
@@ -273,35 +273,40 @@ export const mappingOutcome = (settled: SettledRequest): MappingOutcome => {
   }
 }
 
-const encoder = new TextEncoder()
-const contentType: RecordHeader = { name: "content-type", value: encoder.encode(STRUCTURED_CONTENT_TYPE) }
+const contentType = { name: "content-type", value: STRUCTURED_CONTENT_TYPE }
 
 /** The header that repeats an attribute of an outcome, so that a subscriber can filter without parsing; `undefined` where none does. */
 export const mirroredHeader = (attribute: string): string | undefined =>
   attribute === "data" || attribute === "datacontenttype" ? undefined : `ce_${attribute}`
 
+const headerNames = new Map<string, string | undefined>()
+
+/** As `mirroredHeader`, made once for each attribute that there is. */
+const headerOf = (attribute: string): string | undefined => {
+  if (!headerNames.has(attribute)) headerNames.set(attribute, mirroredHeader(attribute))
+  return headerNames.get(attribute)
+}
+
 /** A request's own key is passed on up to this many bytes: a longer one could make the outcome too large for its topic. */
 const MAX_KEY_LENGTH = 8192
 
 /** The Kafka record of an outcome: structured mode, attributes mirrored as `ce_*` headers, keyed by its subject or else by the request's own key. */
-export const outcomeRecord = (outcome: MappingOutcome, requestKey: Uint8Array | null): OutgoingRecord => ({
-  key: outcome.subject !== undefined
-    ? encoder.encode(outcome.subject)
-    : requestKey !== null && requestKey.length <= MAX_KEY_LENGTH
-    ? requestKey
-    : null,
-  value: encoder.encode(JSON.stringify(outcome)),
-  headers: [
-    contentType,
-    ...Object.entries(outcome).flatMap(([attribute, value]) => {
-      const name = mirroredHeader(attribute)
-      return name === undefined ? [] : [{ name, value: encoder.encode(String(value)) }]
-    })
-  ]
-})
+export const outcomeRecord = (outcome: MappingOutcome, requestKey: Uint8Array | null): WritableRecord => {
+  const headers: Array<WritableRecord["headers"][number]> = [contentType]
+  for (const attribute in outcome) {
+    const name = headerOf(attribute)
+    if (name !== undefined) headers.push({ name, value: String(outcome[attribute as keyof MappingOutcome]) })
+  }
+  return {
+    key: outcome.subject ?? (requestKey !== null && requestKey.length <= MAX_KEY_LENGTH ? requestKey : null),
+    value: JSON.stringify(outcome),
+    headers
+  }
+}
 
 const decodeJsonOutcome = Schema.decodeUnknownOption(Schema.fromJsonString(MappingOutcome))
 const decoder = new TextDecoder()
 
 /** Reads an outcome event from a record of the outcomes topic; none where it is not one of ours. */
-export const readOutcome = (value: Uint8Array) => decodeJsonOutcome(decoder.decode(value))
+export const readOutcome = (value: Uint8Array | string) =>
+  decodeJsonOutcome(typeof value === "string" ? value : decoder.decode(value))

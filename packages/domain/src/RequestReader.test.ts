@@ -184,6 +184,9 @@ const settlementOf = (verdict: Verdict): Settlement => {
   }
 }
 
+const bytesOf = (part: Uint8Array | string | null) =>
+  typeof part === "string" ? encoder.encode(part).length : part?.length ?? 0
+
 /** Whatever the record: there is a verdict, and an outcome that can be read back and passes through any CloudEvents intermediary. */
 const hasOutcome = (record: Pick<SourceRecord, "value" | "headers">): Verdict => {
   const request = readRequest(record)
@@ -198,10 +201,7 @@ const hasOutcome = (record: Pick<SourceRecord, "value" | "headers">): Verdict =>
     settledAt: location.timestamp
   })
   const { headers, value } = outcomeRecord(outcome, null)
-  const size = headers.reduce(
-    (sum, header) => sum + header.name.length + (header.value?.length ?? 0),
-    value?.length ?? 0
-  )
+  const size = headers.reduce((sum, header) => sum + header.name.length + bytesOf(header.value), bytesOf(value))
   assert.isBelow(size, 64 * 1024)
   const back = readOutcome(value ?? new Uint8Array())
   assert.deepStrictEqual(back._tag === "Some" ? back.value : undefined, outcome)

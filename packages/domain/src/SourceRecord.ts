@@ -15,8 +15,15 @@ export interface SourceRecord {
   readonly headers: ReadonlyArray<RecordHeader>
 }
 
-/** A Kafka record to be written. */
-export interface OutgoingRecord {
+/** A Kafka record to be written whose parts are bytes, or text for UTF-8: text costs less than bytes that are made of it, where many records are written. */
+export interface WritableRecord {
+  readonly key: Uint8Array | string | null
+  readonly value: Uint8Array | string | null
+  readonly headers: ReadonlyArray<{ readonly name: string; readonly value: Uint8Array | string | null }>
+}
+
+/** A Kafka record to be written, in bytes. */
+export interface OutgoingRecord extends WritableRecord {
   readonly key: Uint8Array | null
   readonly value: Uint8Array | null
   readonly headers: ReadonlyArray<RecordHeader>

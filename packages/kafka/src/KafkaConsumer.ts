@@ -143,6 +143,8 @@ export class KafkaConsumer extends Context.Service<KafkaConsumer, {
 const HEARTBEAT_INTERVAL = Duration.seconds(3)
 /** Bounds how long a fetch of nothing takes, and with it how fast a resumed partition is read again. */
 const MAX_WAIT = Duration.millis(200)
+/** What a fetch brings is decoded in one go, and nothing else happens meanwhile: a megabyte of it takes some 20 ms. A larger record comes alone. */
+const MAX_FETCH_BYTES = { ofPartition: 64 * 1024, ofAll: 1024 * 1024 }
 const CONNECT_SPACING = Duration.seconds(2)
 
 /** kafkajs throws where it is between two runs; what is paused is settled anew with each assignment. */
@@ -301,8 +303,8 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
     rebalanceTimeout: Duration.toMillis(options.rebalanceTimeout),
     heartbeatInterval: Duration.toMillis(heartbeatInterval),
     maxWaitTimeInMs: Duration.toMillis(MAX_WAIT),
-    maxBytesPerPartition: 512 * 1024,
-    maxBytes: 4 * 1024 * 1024,
+    maxBytesPerPartition: MAX_FETCH_BYTES.ofPartition,
+    maxBytes: MAX_FETCH_BYTES.ofAll,
     metadataMaxAge: 60_000,
     allowAutoTopicCreation: false,
     // It is the joins that are tried again. Where they come to nothing we start anew, and not kafkajs: it would do so even when stopped.

@@ -1,4 +1,4 @@
-import type { OutgoingRecord } from "@origin-regions/domain/SourceRecord"
+import type { WritableRecord } from "@origin-regions/domain/SourceRecord"
 import { Context, Duration, Effect, Layer, RcRef, Semaphore } from "effect"
 import { inOrder, makeClient } from "./internal/KafkaClient.ts"
 import { kafkaError } from "./internal/KafkaErrors.ts"
@@ -10,7 +10,7 @@ import type { KafkaSettings } from "./KafkaSettings.ts"
 /** A record and the topic it goes to. */
 export interface AddressedRecord {
   readonly topic: string
-  readonly record: OutgoingRecord
+  readonly record: WritableRecord
 }
 
 /**

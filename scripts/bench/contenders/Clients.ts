@@ -7,8 +7,8 @@ const kafka = new Kafka({ clientId: "bench", brokers: Settings.brokers(), logLev
 export const consumer = kafka.consumer({
   groupId: Settings.groupId(),
   maxWaitTimeInMs: 200,
-  maxBytesPerPartition: 512 * 1024,
-  maxBytes: 4 * 1024 * 1024
+  maxBytesPerPartition: 64 * 1024,
+  maxBytes: 1024 * 1024
 })
 
 export const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner })

@@ -3,7 +3,7 @@ import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { Duration, Effect, Layer, Schedule, Semaphore } from "effect"
 import { type Delivered, Delivery, type Membership } from "../Delivery.ts"
-import { countOutcome } from "../Metrics.ts"
+import { countOutcomes } from "../Metrics.ts"
 import type { OwnedPartition } from "../Task.ts"
 import { makeOutcomeRecords, type OutcomeTopics } from "./OutcomeRecords.ts"
 import { plainCommit } from "./PlainCommit.ts"
@@ -56,10 +56,8 @@ export const layerAtLeastOnce = (options: OutcomeTopics & { readonly requestsTop
             Effect.orDie
           )
           problem = undefined
-          for (const { settlement, task } of live) {
-            task.owner.progress.done(task.record.offset)
-            yield* countOutcome(settlement)
-          }
+          for (const { task } of live) task.owner.progress.done(task.record.offset)
+          yield* countOutcomes(live.map(({ settlement }) => settlement))
           return yield* commit(() => [...new Set([...live.map(({ task }) => task.owner), ...also()])], membership)
         })
       })

@@ -3,7 +3,7 @@ import { KafkaError, Refused, StaleGeneration } from "@origin-regions/kafka/Kafk
 import { KafkaTransactions, type PendingTransaction } from "@origin-regions/kafka/KafkaTransactions"
 import { Duration, Effect, Layer, Semaphore } from "effect"
 import { type Delivered, Delivery, type Membership, type SettledTask } from "../Delivery.ts"
-import { countOutcome } from "../Metrics.ts"
+import { countOutcomes } from "../Metrics.ts"
 import type { OwnedPartition } from "../Task.ts"
 import { makeOutcomeRecords, type OutcomeTopics } from "./OutcomeRecords.ts"
 import { plainCommit } from "./PlainCommit.ts"
@@ -86,7 +86,7 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
           Effect.ensuring(Effect.suspend(() => progress === undefined ? Effect.void : turn.release(1)))
         )
         problem = undefined
-        for (const { settlement } of settled) yield* countOutcome(settlement)
+        yield* countOutcomes(settled.map(({ settlement }) => settlement))
       })
 
       const deliver = (

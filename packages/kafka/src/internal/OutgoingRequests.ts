@@ -1,14 +1,17 @@
-import type { OutgoingRecord } from "@origin-regions/domain/SourceRecord"
-import type { IHeaders, Message } from "kafkajs"
+import type { WritableRecord } from "@origin-regions/domain/SourceRecord"
+import type { Message, TopicMessages } from "kafkajs"
 import type { AddressedRecord } from "../KafkaProducer.ts"
 
 /** What goes into one request, so that no partition's batch outgrows the default `max.message.bytes` (1 MiB). A larger record goes alone. */
 const MAX_REQUEST_BYTES = 512 * 1024
 
+const bytesOf = (part: Uint8Array | string | null): number =>
+  part === null ? 0 : typeof part === "string" ? Buffer.byteLength(part) : part.length
+
 /** A record's size on the wire, rounded up. */
 const sizeOf = ({ record: { headers, key, value } }: AddressedRecord): number =>
-  headers.reduce((size, header) => size + header.name.length + (header.value?.length ?? 0) + 10, 32) +
-  (key?.length ?? 0) + (value?.length ?? 0)
+  headers.reduce((size, header) => size + bytesOf(header.name) + bytesOf(header.value) + 10, 32) + bytesOf(key) +
+  bytesOf(value)
 
 /** Splits records, in their order, into requests of a bounded size. */
 export const requestsOf = (records: ReadonlyArray<AddressedRecord>): ReadonlyArray<ReadonlyArray<AddressedRecord>> => {
@@ -29,19 +32,17 @@ export const requestsOf = (records: ReadonlyArray<AddressedRecord>): ReadonlyArr
   return batches
 }
 
-const buffer = (bytes: Uint8Array | null): Buffer | null => bytes === null ? null : Buffer.from(bytes)
-
-const message = ({ headers, key, value }: OutgoingRecord): Message => ({
-  key: buffer(key),
-  value: buffer(value),
-  // The patched record format takes the list.
-  headers: headers as unknown as IHeaders,
+const message = ({ headers, key, value }: WritableRecord) => ({
+  key,
+  value,
+  headers,
   // Without a key a partition would be drawn anew for each retry, and the record could be written twice.
   ...(key === null ? { partition: 0 } : undefined)
 })
 
-export const topicMessages = (records: ReadonlyArray<AddressedRecord>) =>
+export const topicMessages = (records: ReadonlyArray<AddressedRecord>): Array<TopicMessages> =>
   [...Map.groupBy(records, ({ topic }) => topic)].map(([topic, ofTopic]) => ({
     topic,
-    messages: ofTopic.map(({ record }) => message(record))
+    // Our own produce request takes bytes of any kind, and text, and headers as a list.
+    messages: ofTopic.map(({ record }) => message(record)) as unknown as Array<Message>
   }))

@@ -9,7 +9,9 @@ import { patchConnection } from "./ConnectionPatch.ts"
 import { patchConsumerGroup } from "./ConsumerGroupPatch.ts"
 import { rememberCoordinators } from "./CoordinatorMemory.ts"
 import { addGroupFencing } from "./GroupFencing.ts"
-import { recordFormat } from "./RecordFormat.ts"
+import { groupByPartition } from "./PartitionGroups.ts"
+import { produceRequest, requestEncoder } from "./ProduceRequest.ts"
+import { recordDecoder } from "./RecordDecoder.ts"
 import { transactionRequests } from "./TransactionRequests.ts"
 
 /**
@@ -47,9 +49,12 @@ const replaceModule = (path: string, exports: unknown): void => {
 replaceModule("kafkajs/src/consumer/filterAbortedMessages", filterAborted)
 
 // They keep headers by name, which loses their order, and throw at one without a value.
-const { decode, encode } = recordFormat(require)
-replaceModule("kafkajs/src/protocol/recordBatch/record/v0", encode)
-replaceModule("kafkajs/src/protocol/recordBatch/record/v0/decoder", decode)
+replaceModule("kafkajs/src/protocol/recordBatch/record/v0/decoder", recordDecoder(require))
+replaceModule("kafkajs/src/protocol/requests/produce/v3/request", produceRequest(require))
+
+// They copy what is sent again and again.
+replaceModule("kafkajs/src/protocol/request", requestEncoder(require))
+replaceModule("kafkajs/src/producer/groupMessagesPerPartition", groupByPartition)
 
 // It can succeed without having sent everything.
 replaceModule("kafkajs/src/producer/sendMessages", completeSends(require))

@@ -1,0 +1,102 @@
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { ApiSettings } from "@origin-regions/api-client/ApiSettings"
+import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
+import { SettingsError } from "@origin-regions/domain/SettingsError"
+import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
+import { KafkaConsumer } from "@origin-regions/kafka/KafkaConsumer"
+import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
+import { KafkaTransactions } from "@origin-regions/kafka/KafkaTransactions"
+import {
+  Cause,
+  Console,
+  Context,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  References,
+  Result,
+  Runtime,
+  Scope
+} from "effect"
+import { SecureRandom } from "effect/crypto"
+import { Attempt } from "./Attempt.ts"
+import { layerAtLeastOnce } from "./Delivery/AtLeastOnce.ts"
+import { layerExactlyOnce } from "./Delivery/ExactlyOnce.ts"
+import { GroupMember } from "./GroupMember.ts"
+import * as HttpServer from "./HttpServer.ts"
+import { Pipeline } from "./Pipeline.ts"
+import { ownerOf } from "./ProgressMetadata.ts"
+import { readSettings, type Settings } from "./Settings.ts"
+
+const loggers = { json: Logger.consoleJson, pretty: Logger.consolePretty(), logfmt: Logger.consoleLogFmt } as const
+
+const logging = ({ logFormat, logLevel }: Settings) =>
+  Layer.merge(Logger.layer([loggers[logFormat]]), Layer.succeed(References.MinimumLogLevel, logLevel))
+
+const delivery = (settings: Settings, processId: string) => {
+  if (settings.delivery === "at-least-once") {
+    return layerAtLeastOnce(settings).pipe(Layer.provide(KafkaProducer.layer(settings.kafka)))
+  }
+  const transactionalId = `${settings.groupId}-${processId}`
+  return layerExactlyOnce({ ...settings, transactionalId }).pipe(
+    Layer.provide(
+      KafkaTransactions.layer(settings.kafka, {
+        groupId: settings.groupId,
+        topic: settings.requestsTopic,
+        outputTopics: [settings.outcomesTopic, settings.deadLettersTopic],
+        transactionalId,
+        ownerOf
+      })
+    )
+  )
+}
+
+const application = (settings: Settings) => {
+  const kafka = KafkaConsumer.layerNoDeps(settings.kafka).pipe(Layer.provideMerge(KafkaAdmin.layer(settings.kafka)))
+  const api = OriginRegionsApi.layerNoDeps.pipe(Layer.provide(Layer.succeed(ApiSettings, settings.api)))
+  const delivering = Layer.unwrap(
+    Effect.map(Effect.flatMap(SecureRandom.SecureRandom, ({ uuidV4 }) => uuidV4()), (id) => delivery(settings, id))
+  ).pipe(Layer.provide(SecureRandom.layerWebCrypto))
+  return HttpServer.layer({ ...settings, host: settings.httpHost, port: settings.httpPort })
+    .pipe(
+      Layer.provideMerge(GroupMember.layer(settings)),
+      Layer.provide(Pipeline.layer(settings)),
+      Layer.provide(Attempt.layer(settings)),
+      Layer.provide(delivering),
+      Layer.provide([kafka, api])
+    )
+}
+
+/** Orchestrators kill what has not ended ten seconds after it was asked to. */
+const END_TIMEOUT = Duration.seconds(9)
+
+/** Ends all there is in its order, but does not wait for what does not end in time: the process ends it. */
+const close = Effect.fnUntraced(function*(scope: Scope.Closeable, exit: Exit.Exit<unknown, unknown>) {
+  const closing = yield* Effect.forkDetach(Scope.close(scope, exit))
+  yield* Effect.timeoutOption(Fiber.await(closing), END_TIMEOUT)
+})
+
+const main = Effect.gen(function*() {
+  const settings = readSettings(process.env)
+  if (Result.isFailure(settings)) return yield* new SettingsError({ problems: settings.failure })
+  const scope = yield* Scope.make()
+  return yield* Layer.buildWithScope(application(settings.success), scope).pipe(
+    Effect.flatMap((context) => Context.get(context, GroupMember).failure),
+    Effect.tapDefect((defect) => Effect.logFatal("Crashed", defect)),
+    Effect.onExit((exit) => close(scope, exit)),
+    Effect.provide(logging(settings.success))
+  )
+})
+
+main.pipe(
+  // Whatever can be expected to keep it from running is a message for the person who runs it.
+  Effect.tapError((error) => Console.error(error.message)),
+  NodeRuntime.runMain({
+    disableErrorReporting: true,
+    teardown: (exit, onExit) =>
+      Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? onExit(0) : Runtime.defaultTeardown(exit, onExit)
+  })
+)
