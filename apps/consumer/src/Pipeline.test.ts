@@ -191,13 +191,14 @@ const largeRequests = (count: number) =>
 const makeReader = (
   kafka: ModelKafka,
   pipeline: Pipeline["Service"],
-  records: ReadonlyArray<ReturnType<typeof requestAt>>
+  records: ReadonlyArray<ReturnType<typeof requestAt>>,
+  partition = 0
 ) => {
   let position = 0
   return () => {
-    while (!kafka.paused.has(0) && position < records.length) {
+    while (!kafka.paused.has(partition) && position < records.length) {
       const batch = records.slice(position, position + 300)
-      position = pipeline.handler.received(batchOf(0, batch)) ?? (batch.at(-1)?.offset ?? 0) + 1
+      position = pipeline.handler.received(batchOf(partition, batch)) ?? (batch.at(-1)?.offset ?? 0) + 1
     }
     return position
   }
@@ -224,6 +225,42 @@ describe("Back-pressure", () => {
       assert.deepStrictEqual(seen.toSorted(), Array.from({ length: 5000 }, (_, offset) => `0@${offset}`).sort())
       assert.strictEqual(kafka.heads.get(0)?.offset, 5000)
       assert.isFalse(kafka.paused.has(0))
+    }))
+
+  it.effect("stops reading at 500 requests of a partition while there are 6,000 of all, and goes on once there are half as many", () =>
+    Effect.gen(function*() {
+      const { assign, kafka, pending, pipeline } = yield* makePipeline({ concurrency: 4096 })
+      assign(0, 1, 2, 3)
+      const readers = [0, 1, 2, 3].map((partition) =>
+        makeReader(
+          kafka,
+          pipeline,
+          Array.from({ length: 3000 }, (_, offset) => requestAt(partition, offset)),
+          partition
+        )
+      )
+      assert.deepStrictEqual(readers.map((read) => read()), [2000, 2000, 2000, 500])
+      const open: Array<Call> = []
+      const answer = Effect.fnUntraced(function*(partition: number, count: number) {
+        for (let answered = 0; answered < count;) {
+          open.push(...(yield* pending))
+          const index = open.findIndex(({ task }) => task.record.partition === partition)
+          const [call] = index === -1 ? [] : open.splice(index, 1)
+          if (call === undefined) continue
+          settle(call)
+          answered += 1
+        }
+        yield* quiet
+      })
+      yield* answer(0, 2000)
+      yield* answer(1, 1499)
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(kafka.paused.has(3))
+      yield* answer(1, 1)
+      assert.isTrue(kafka.paused.has(3))
+      yield* TestClock.adjust("1 second")
+      assert.isFalse(kafka.paused.has(3))
+      assert.isTrue(kafka.paused.has(2))
     }))
 
   it.effect("stops reading at 4 MiB of a partition's requests", () =>

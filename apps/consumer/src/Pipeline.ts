@@ -25,9 +25,14 @@ export interface PipelineOptions {
   readonly sessionTimeout: Duration.Duration
 }
 
-/** Records of a partition that are kept until they are settled: beyond either limit its reading pauses, below half of it it goes on. */
+/**
+ * Records of a partition that are kept until they are settled: beyond either limit its reading pauses, below half of it it goes on. Where all partitions together have too many,
+ * each has to do with a fair share: what is kept is most of a process's memory.
+ */
 const MAX_UNDONE = 2_000
 const MAX_KEPT_BYTES = 4 * 1024 * 1024
+const MAX_UNDONE_OF_ALL = 6_000
+const FAIR_SHARE = 500
 /** Outcomes that are published together. */
 const MAX_DELIVERY = 1_000
 /** How old a reservation gets. Whatever somebody else does at an address meanwhile counts as ours, if we crash before the request is settled. */
@@ -42,8 +47,6 @@ type Waiting = Extract<AttemptResult, { _tag: "Waiting" }>
 
 const wantsCommit = ({ isDue, progress, unreserved }: OwnedPartition): boolean =>
   isDue || (unreserved.length > 0 && progress.wantsReservation)
-
-const isFull = ({ keptBytes, progress }: OwnedPartition) => progress.undone >= MAX_UNDONE || keptBytes >= MAX_KEPT_BYTES
 
 const keep = (owner: OwnedPartition, record: SourceRecord, undone: Undone) => {
   const task: Task = {
@@ -202,6 +205,15 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
       })
     )
 
+  const undoneOfAll = () => {
+    let sum = 0
+    for (const { progress } of owned.values()) sum += progress.undone
+    return sum
+  }
+
+  const isFull = ({ keptBytes, progress: { undone } }: OwnedPartition) =>
+    undone >= MAX_UNDONE || keptBytes >= MAX_KEPT_BYTES || (undone >= FAIR_SHARE && undoneOfAll() >= MAX_UNDONE_OF_ALL)
+
   const pause = (owner: OwnedPartition) => {
     owner.paused = true
     membership?.subscription.pause(owner.partition)
@@ -211,6 +223,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     const { keptBytes, progress } = owner
     if (!owner.paused || owner.lost || !progress.hasRoomFor(progress.position)) return
     if (progress.undone > MAX_UNDONE / 2 || keptBytes > MAX_KEPT_BYTES / 2) return
+    if (progress.undone > FAIR_SHARE / 2 && undoneOfAll() > MAX_UNDONE_OF_ALL / 2) return
     owner.paused = false
     membership?.subscription.resume(owner.partition)
   }
@@ -519,7 +532,11 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     untimedChanges.prune(
       Math.min(apiClock.reached(), ...[...owned.values()].map(({ progress }) => progress.reservedSince ?? Infinity))
     )
-    for (const owner of owned.values()) if (owner.progress.hasMoved) owner.isDue = true
+    for (const owner of owned.values()) {
+      if (owner.progress.hasMoved) owner.isDue = true
+      // Where it is for what others have that it was paused.
+      resumeIfRoom(owner)
+    }
     commitWanted.openUnsafe()
     pump()
   })
