@@ -57,6 +57,11 @@ const tasks = {
     script: ["node_modules/turbo/bin/turbo", "run", "bench"]
   },
   "bench:api": { about: "gets and creates in a second at the API", script: ["apps/api/src/ApiServer.bench.ts"] },
+  "bench:scaling": {
+    about: "what more members of the group come to",
+    script: ["scripts/bench-scaling.ts"],
+    watched: true
+  },
   "bench:quota": {
     about: "upserts in a second through Cloudflare's quota",
     script: ["scripts/bench-quota.ts"],

@@ -24,7 +24,7 @@ export interface Bench {
 }
 
 export const makeBench = Effect.fnUntraced(
-  function*(delivery: DeliveryMode, apiLatency: number) {
+  function*(delivery: DeliveryMode, apiLatency: number, more: Readonly<Record<string, string>> = {}) {
     const { brokers } = yield* KafkaBroker
     const send = yield* sendTo
     const topics = yield* makeTopics
@@ -41,7 +41,10 @@ export const makeBench = Effect.fnUntraced(
     const environment = {
       ...settingsOf(brokers, topics, api.origin),
       KAFKA_SESSION_TIMEOUT: `${SESSION_SECONDS} seconds`,
-      DELIVERY: delivery
+      DELIVERY: delivery,
+      // A call for each request: batches would hide what a mode costs.
+      API_BATCH_SIZE: "1",
+      ...more
     }
     return {
       send: (requests) => send(topics, requests),
