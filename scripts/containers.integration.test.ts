@@ -26,6 +26,7 @@ const problem = lacking()
 
 const project = `origin-regions-test-${process.pid}`
 
+/** The consumer does not read CLOUDFLARE_API_TOKEN_FILE yet, which compose.yaml sets. */
 const settings: Readonly<Record<string, string>> = {
   consumer: "{ CLOUDFLARE_API_TOKEN: local-api-token, CLOUDFLARE_API_TOKEN_FILE: !reset null }"
 }
@@ -42,7 +43,7 @@ ${
 
 /** What compose.yaml brings up, built from this repository. */
 class Composed extends Context.Service<Composed, {
-  /** The path of a file that only this test has. */
+  /** A directory that only this test has. */
   readonly directory: string
   readonly compose: (...args: ReadonlyArray<string>) => ReturnType<typeof runExternal>
   readonly composeArgs: ReadonlyArray<string>
@@ -66,10 +67,9 @@ class Composed extends Context.Service<Composed, {
       const environment = { ORIGIN_REGIONS_VERSION: "test" }
       const compose = (...args: ReadonlyArray<string>) =>
         runExternal({ directory: root, environment }, "docker", ...composeArgs, ...args)
-      yield* Effect.acquireRelease(
-        compose("up", "--detach", "--build", "--wait", "--quiet-pull"),
-        () => Effect.orDie(compose("down", "--volumes", "--timeout", "1"))
-      ).pipe(
+      // What came up of it goes, also where not all did.
+      yield* Effect.addFinalizer(() => Effect.orDie(compose("down", "--volumes", "--timeout", "1")))
+      yield* compose("up", "--detach", "--build", "--wait", "--quiet-pull").pipe(
         Effect.tapError(() => Effect.flatMap(compose("logs", "--tail", "50"), Effect.logError))
       )
       return Composed.of({ directory, compose, composeArgs, environment })
@@ -82,13 +82,13 @@ const outcomesUntil = <A>(stop: (outcomes: ReadonlyArray<MappingOutcome>) => Opt
   Effect.scoped(Effect.gen(function*() {
     const { composeArgs, environment } = yield* Composed
     const name = yield* uniqueTopic
-    // It outlives the command that shows what it says.
-    yield* Effect.addFinalizer(() => Effect.ignore(runExternal({ directory: root }, "docker", "rm", "--force", name)))
     const watch = yield* spawn({
       command: "docker",
       args: [...composeArgs, "run", "--rm", "--name", name, "--no-TTY", "cli", "watch", "--from-beginning", "--json"],
       environment: { ...process.env, ...environment }
     })
+    // The container outlives the command that shows what it says, which ends with it.
+    yield* Effect.addFinalizer(() => Effect.ignore(runExternal({ directory: root }, "docker", "rm", "--force", name)))
     const outcomes: Array<MappingOutcome> = []
     return yield* watch.firstLine((line) => {
       const outcome = readOutcome(Buffer.from(line))

@@ -101,7 +101,7 @@ try {
 }
 `
 
-layer(Layer.mergeAll(Packed.layer, NodeServices.layer), { excludeTestServices: true, timeout: "2 minutes" })(
+layer(Layer.mergeAll(Packed.layer, NodeServices.layer), { excludeTestServices: true, timeout: "10 minutes" })(
   "The packages",
   (it) => {
     it.effect("are those for others, and need no other of ours", () =>
