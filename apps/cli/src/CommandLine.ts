@@ -1,4 +1,4 @@
-import type { Environment } from "@origin-regions/domain/SettingReader"
+import type { Environment } from "@origin-regions/settings/Environment"
 import { Effect, Layer } from "effect"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { SecureRandom } from "effect/crypto"

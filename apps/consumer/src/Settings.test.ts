@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { SettingsError } from "@origin-regions/domain/SettingsError"
 import { topicNames } from "@origin-regions/domain/TopicNames"
+import { SettingsError } from "@origin-regions/settings/SettingsError"
 import { Duration, Redacted, Result, Runtime } from "effect"
 import { readSettings } from "./Settings.ts"
 

@@ -1,11 +1,11 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { ApiSettings } from "@origin-regions/api-client/ApiSettings"
 import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
-import { SettingsError } from "@origin-regions/domain/SettingsError"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaConsumer } from "@origin-regions/kafka/KafkaConsumer"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { KafkaTransactions } from "@origin-regions/kafka/KafkaTransactions"
+import { SettingsError } from "@origin-regions/settings/SettingsError"
 import {
   Cause,
   Console,

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { describeProblems } from "@origin-regions/domain/SettingProblem"
+import { describeProblems } from "@origin-regions/settings/SettingProblem"
 import { Effect, Redacted, Result } from "effect"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -27,7 +27,7 @@ describe("readKafkaSettings", () => {
       ...plain,
       brokers: ["one:9092", "[::1]:9093", "10.0.0.1:9094"]
     })
-    const withDefault = readKafkaSettings({ KAFKA_BROKERS: " " }, { brokers: ["127.0.0.1:9092"] })
+    const withDefault = readKafkaSettings({ KAFKA_BROKERS: " " }, { brokers: "127.0.0.1:9092" })
     assert.deepStrictEqual(Result.getOrThrow(withDefault), { ...plain, brokers: ["127.0.0.1:9092"] })
   })
 

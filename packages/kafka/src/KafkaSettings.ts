@@ -1,7 +1,9 @@
-import type { SettingProblem } from "@origin-regions/domain/SettingProblem"
-import { type Environment, SettingReader } from "@origin-regions/domain/SettingReader"
-import type { Redacted, Result } from "effect"
-import { readFileSync } from "node:fs"
+import type { Environment } from "@origin-regions/settings/Environment"
+import { defaulted, optional, required, type Values, withDefault } from "@origin-regions/settings/Setting"
+import type { SettingProblem } from "@origin-regions/settings/SettingProblem"
+import { SettingReader } from "@origin-regions/settings/SettingReader"
+import { list, oneOf, secret, text, textFile, trueOrFalse } from "@origin-regions/settings/SettingType"
+import { Redacted, type Result } from "effect"
 
 /** How to reach a Kafka cluster. */
 export interface KafkaSettings {
@@ -20,72 +22,92 @@ interface KafkaTls {
 interface KafkaSasl {
   readonly mechanism: (typeof saslMechanisms)[number]
   readonly username: string
-  readonly password: Redacted.Redacted<string>
+  readonly password: Redacted.Redacted
 }
 
 const saslMechanisms = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] as const
 
 const BROKER = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}$/
-const BROKERS = "a list of host:port, for example 127.0.0.1:9092"
 
-/**
- * `KAFKA_BROKERS`, `KAFKA_TLS` with `KAFKA_TLS_CA_FILE`, `KAFKA_TLS_CERT_FILE`, `KAFKA_TLS_KEY_FILE`, and `KAFKA_SASL_MECHANISM` with
- * `KAFKA_SASL_USERNAME`, `KAFKA_SASL_PASSWORD`. Files are read at once, so that a wrong path is a wrong setting.
- */
-export const readKafkaSettings = (
-  environment: Environment,
-  defaults: { readonly brokers?: ReadonlyArray<string> } = {}
-): Result.Result<KafkaSettings, ReadonlyArray<SettingProblem>> => {
-  const settings = new SettingReader(environment)
-  const brokers = settings.list(
-    "KAFKA_BROKERS",
-    BROKERS,
-    BROKER,
-    defaults.brokers === undefined ? {} : { default: defaults.brokers }
-  )
-  return settings.result({ brokers, tls: readTls(settings), sasl: readSasl(settings) })
+const pemFile = textFile("the path of a readable PEM file")
+
+/** What says how to reach Kafka, for every program that does. Files are read at once, so that a wrong path is a wrong setting. */
+export const kafkaSettings = {
+  brokers: required("KAFKA_BROKERS", list("a list of host:port, for example 127.0.0.1:9092", BROKER), {
+    meaning: "bootstrap brokers, with commas between",
+    example: "kafka-1.example.com:9093,kafka-2.example.com:9093"
+  }),
+  tls: defaulted("KAFKA_TLS", trueOrFalse, { default: "false", meaning: "`true` for TLS", example: "true" }),
+  ca: optional("KAFKA_TLS_CA_FILE", pemFile, {
+    without: "the system's authorities",
+    meaning: "the certificate authority",
+    example: "/etc/kafka/ca.pem"
+  }),
+  cert: optional("KAFKA_TLS_CERT_FILE", pemFile, {
+    meaning: "our own certificate, for mutual TLS; with the key or not at all",
+    example: "/etc/kafka/tls.crt"
+  }),
+  key: optional("KAFKA_TLS_KEY_FILE", pemFile, {
+    meaning: "the key of our own certificate",
+    example: "/etc/kafka/tls.key"
+  }),
+  mechanism: optional("KAFKA_SASL_MECHANISM", oneOf(saslMechanisms), {
+    meaning: "how the brokers are told who we are",
+    example: "SCRAM-SHA-512"
+  }),
+  username: optional("KAFKA_SASL_USERNAME", text("a user name"), {
+    meaning: "with a mechanism",
+    example: "origin-regions"
+  }),
+  password: optional("KAFKA_SASL_PASSWORD", secret("a password"), {
+    meaning: "with a mechanism",
+    example: "correct horse battery staple"
+  })
 }
 
-const readTls = (settings: SettingReader): KafkaTls | undefined => {
-  const tls = settings.boolean("KAFKA_TLS", { default: false })
-  const files = ["KAFKA_TLS_CA_FILE", "KAFKA_TLS_CERT_FILE", "KAFKA_TLS_KEY_FILE"] as const
+/** The settings from environment variables, or every problem with them. A program may have a default for the brokers. */
+export const readKafkaSettings = (
+  environment: Environment,
+  defaults: { readonly brokers?: string } = {}
+): Result.Result<KafkaSettings, ReadonlyArray<SettingProblem>> => {
+  const reader = new SettingReader(environment)
+  const brokers = defaults.brokers === undefined
+    ? kafkaSettings.brokers
+    : withDefault(kafkaSettings.brokers, defaults.brokers)
+  const read = reader.readAll({ ...kafkaSettings, brokers })
+  return reader.result({ brokers: read.brokers, tls: tlsOf(reader, read), sasl: saslOf(reader, read) })
+}
+
+type Read = Values<typeof kafkaSettings>
+
+const tlsOf = (reader: SettingReader, { ca, cert, key, tls }: Read): KafkaTls | undefined => {
+  const files = [kafkaSettings.ca, kafkaSettings.cert, kafkaSettings.key]
   if (!tls) {
-    for (const file of files.filter((name) => settings.isSet(name))) {
-      settings.problem(file, "nothing, as KAFKA_TLS is not true", "set")
+    for (const file of files.filter((file) => reader.isSet(file))) {
+      reader.problem(file, "nothing, as KAFKA_TLS is not true", "set")
     }
     return undefined
   }
-  const [ca, cert, key] = files.map((name) => readPem(settings, name))
-  if (settings.isSet("KAFKA_TLS_CERT_FILE") !== settings.isSet("KAFKA_TLS_KEY_FILE")) {
-    const missing = settings.isSet("KAFKA_TLS_CERT_FILE") ? "KAFKA_TLS_KEY_FILE" : "KAFKA_TLS_CERT_FILE"
-    settings.problem(missing, "a PEM file, as certificate and key go together")
+  if (reader.isSet(kafkaSettings.cert) !== reader.isSet(kafkaSettings.key)) {
+    const missing = reader.isSet(kafkaSettings.cert) ? kafkaSettings.key : kafkaSettings.cert
+    reader.problem(missing, "a PEM file, as certificate and key go together")
   }
   return { ca, cert, key }
 }
 
-const readPem = (settings: SettingReader, name: string): string | undefined => {
-  const expected = "the path of a readable PEM file"
-  const path = settings.text(name, expected, { default: "" })
-  if (path === "") return undefined
-  try {
-    return readFileSync(path, "utf8")
-  } catch {
-    settings.problem(name, expected, path)
-    return undefined
-  }
-}
-
-const readSasl = (settings: SettingReader): KafkaSasl | undefined => {
-  if (!settings.isSet("KAFKA_SASL_MECHANISM")) {
-    if (settings.isSet("KAFKA_SASL_USERNAME") || settings.isSet("KAFKA_SASL_PASSWORD")) {
-      settings.problem("KAFKA_SASL_MECHANISM", `one of ${saslMechanisms.join(", ")}, as a user name or password is set`)
+const saslOf = (reader: SettingReader, { mechanism, password, username }: Read): KafkaSasl | undefined => {
+  const credential = [kafkaSettings.username, kafkaSettings.password]
+  if (!reader.isSet(kafkaSettings.mechanism)) {
+    if (credential.some((setting) => reader.isSet(setting))) {
+      reader.problem(
+        kafkaSettings.mechanism,
+        `${kafkaSettings.mechanism.type.expected}, as a user name or password is set`
+      )
     }
     return undefined
   }
-  const mechanism = settings.oneOf("KAFKA_SASL_MECHANISM", saslMechanisms) ?? "PLAIN"
-  return {
-    mechanism,
-    username: settings.text("KAFKA_SASL_USERNAME", "a user name, as KAFKA_SASL_MECHANISM is set"),
-    password: settings.secret("KAFKA_SASL_PASSWORD", "a password, as KAFKA_SASL_MECHANISM is set")
+  for (const setting of credential.filter((setting) => !reader.isSet(setting))) {
+    reader.problem(setting, `${setting.type.expected}, as KAFKA_SASL_MECHANISM is set`)
   }
+  return { mechanism: mechanism ?? "PLAIN", username: username ?? "", password: password ?? Redacted.make("") }
 }
