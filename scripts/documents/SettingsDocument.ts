@@ -1,11 +1,13 @@
 import { apiServerSettings } from "@origin-regions/api/Settings"
 import { cliSettings } from "@origin-regions/cli/CliSettings"
 import { consumerSettings } from "@origin-regions/consumer/Settings"
+import { environmentFileSettings } from "@origin-regions/settings/EnvironmentFile"
 import type { Declarations, Setting } from "@origin-regions/settings/Setting"
 import { startSettings } from "../start/StartSettings.ts"
 
 /** The tables of `docs/settings.md`, by the names in their comments. */
 export const settingTables: Readonly<Record<string, Declarations>> = {
+  "every program": environmentFileSettings,
   "kafka": consumerSettings.kafka,
   "consumer": { ...consumerSettings.api, ...consumerSettings.own },
   "command line": { brokers: cliSettings.brokers },

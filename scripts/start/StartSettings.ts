@@ -1,5 +1,6 @@
 import { readSettings, type Settings } from "@origin-regions/consumer/Settings"
 import type { Environment } from "@origin-regions/settings/Environment"
+import { completeEnvironment } from "@origin-regions/settings/EnvironmentFile"
 import { defaulted } from "@origin-regions/settings/Setting"
 import { SettingReader } from "@origin-regions/settings/SettingReader"
 import { SettingsError } from "@origin-regions/settings/SettingsError"
@@ -7,6 +8,16 @@ import { text, wholeNumber } from "@origin-regions/settings/SettingType"
 import { Effect, Result } from "effect"
 import * as NodePath from "node:path"
 import { root } from "../Command.ts"
+
+/** Our environment with what `.env` adds to it: all that is started gets it from us. */
+export const startEnvironment: Effect.Effect<Environment, SettingsError> = Effect.suspend(() =>
+  Effect.fromResult(completeEnvironment(process.env)).pipe(
+    Effect.mapBoth({
+      onSuccess: ({ environment }) => environment,
+      onFailure: (problems) => new SettingsError({ problems })
+    })
+  )
+)
 
 /** The environment with what the consumer is given for the brokers, the API and its token. The rest of what it reads is the caller's to set. */
 export const consumerEnvironment = (

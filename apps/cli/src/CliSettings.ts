@@ -2,6 +2,7 @@ import type { KafkaError } from "@origin-regions/kafka/KafkaError"
 import { type KafkaSettings, kafkaSettings, readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
 import { topicSettings } from "@origin-regions/kafka/TopicSettings"
 import type { Environment } from "@origin-regions/settings/Environment"
+import { completeEnvironment } from "@origin-regions/settings/EnvironmentFile"
 import { type Values, withDefault } from "@origin-regions/settings/Setting"
 import { describeProblems } from "@origin-regions/settings/SettingProblem"
 import { SettingReader } from "@origin-regions/settings/SettingReader"
@@ -27,7 +28,9 @@ export class CliSettings extends Context.Service<
   static readonly layer = (environment: Environment): Layer.Layer<CliSettings, CommandError> =>
     Layer.effect(
       CliSettings,
-      Effect.fromResult(readCliSettings(environment)).pipe(
+      Effect.fromResult(
+        Result.flatMap(completeEnvironment(environment), ({ environment }) => readCliSettings(environment))
+      ).pipe(
         Effect.mapError((problems) =>
           new CommandError({ reason: new WrongSettings({ problems: describeProblems(problems) }) })
         )

@@ -11,7 +11,7 @@ import { watchCommand } from "./WatchCommand.ts"
 const description = [
   "Emit mapping requests to Kafka, and watch what becomes of them.",
   "",
-  "  Settings are environment variables: KAFKA_BROKERS (default 127.0.0.1:9092), REQUESTS_TOPIC,",
+  "  Settings are environment variables, or lines of a file .env: KAFKA_BROKERS (default 127.0.0.1:9092), REQUESTS_TOPIC,",
   "  OUTCOMES_TOPIC; for TLS KAFKA_TLS, KAFKA_TLS_CA_FILE, KAFKA_TLS_CERT_FILE, KAFKA_TLS_KEY_FILE;",
   "  for SASL KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD.",
   "",

@@ -5,6 +5,9 @@ import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { Leash } from "@origin-regions/testkit/Leash"
 import { uniqueToken, uniqueZoneId } from "@origin-regions/testkit/Names"
 import { Effect, Layer } from "effect"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { linesOf, says, until, whileRunning } from "./fixtures/RunningConsumer.ts"
 import { forward, freePort, silentConnection, takenPort } from "./fixtures/TcpForwarder.ts"
 import { createTopics, layerKafka, readTopics, settingsFor, uniqueTopicNames } from "./fixtures/TestTopics.ts"
@@ -104,6 +107,30 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The co
         "  LOG_LEVEL is \"loud\": expected one of Trace, Debug, Info, Warn, Error, Fatal",
         "  KAFKA_BROKERS is \"nowhere\": expected a list of host:port, for example 127.0.0.1:9092",
         "  CLOUDFLARE_API_TOKEN is \"(hidden)\": expected an API token, without spaces and control characters"
+      ])
+    }))
+
+  it.effect("reads a file of settings, and is refused where that is not one", () =>
+    Effect.gen(function*() {
+      const directory = yield* Effect.acquireRelease(
+        Effect.sync(() => mkdtempSync(join(tmpdir(), "consumer-start-"))),
+        (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+      )
+      const file = join(directory, "consumer.env")
+      writeFileSync(file, "KAFKA_BROKERS=127.0.0.1:1\nCLOUDFLARE_API_TOKEN=token\nCONCURRENCY=-1\nLOG_LEVEL=loud\n")
+      const consumer = yield* ConsumerProcess.spawn({ ENV_FILE: file, LOG_LEVEL: "Debug" })
+      assert.deepStrictEqual(yield* consumer.exit, { code: 2, signal: undefined })
+      assert.deepStrictEqual(yield* linesOf(consumer), [
+        "A setting is wrong:",
+        "  CONCURRENCY is \"-1\": expected a whole number from 1 to 4096"
+      ])
+
+      writeFileSync(file, "KAFKA_BROKERS: 127.0.0.1:1\n")
+      const refused = yield* ConsumerProcess.spawn({ ENV_FILE: file })
+      assert.deepStrictEqual(yield* refused.exit, { code: 2, signal: undefined })
+      assert.deepStrictEqual(yield* linesOf(refused), [
+        "A setting is wrong:",
+        `  ENV_FILE is "${file}": expected a file of NAME=value lines, but line 1 is not like that`
       ])
     }))
 

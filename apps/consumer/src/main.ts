@@ -5,6 +5,7 @@ import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaConsumer } from "@origin-regions/kafka/KafkaConsumer"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { KafkaTransactions } from "@origin-regions/kafka/KafkaTransactions"
+import { completeEnvironment } from "@origin-regions/settings/EnvironmentFile"
 import { SettingsError } from "@origin-regions/settings/SettingsError"
 import {
   Cause,
@@ -80,7 +81,7 @@ const close = Effect.fnUntraced(function*(scope: Scope.Closeable, exit: Exit.Exi
 })
 
 const main = Effect.gen(function*() {
-  const settings = readSettings(process.env)
+  const settings = Result.flatMap(completeEnvironment(process.env), ({ environment }) => readSettings(environment))
   if (Result.isFailure(settings)) return yield* new SettingsError({ problems: settings.failure })
   const scope = yield* Scope.make()
   return yield* Layer.buildWithScope(application(settings.success), scope).pipe(
