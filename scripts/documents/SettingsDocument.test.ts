@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { variablesOf } from "@origin-regions/settings/Setting"
 import { Result } from "effect"
 import { settingsDocument, settingTables } from "./SettingsDocument.ts"
 
@@ -15,10 +16,10 @@ describe("docs/settings.md", () => {
     }
   )
 
-  it("has each variable once in a table, and no secret's default", () => {
+  it("has each variable once in a table, those of files included, and no secret's default", () => {
     for (const declared of Object.values(settingTables)) {
-      const names = Object.values(declared).map(({ name }) => name)
-      assert.deepStrictEqual(names, [...new Set(names)])
+      const variables = variablesOf(declared)
+      assert.deepStrictEqual(variables, [...new Set(variables)])
     }
     for (const { setting: { presence, type } } of all) assert.isFalse(type.secret && presence === "defaulted")
   })

@@ -43,7 +43,8 @@ export const apiServerSettings = {
     secrets("tokens of printable characters without spaces, with commas between", TOKENS),
     {
       meaning: "the bearer tokens that are let in to everything; or:",
-      example: "Sn3lZJTBX6kkg7OdcBUAxOO963GEIyGQqnFTOFYY"
+      example: "Sn3lZJTBX6kkg7OdcBUAxOO963GEIyGQqnFTOFYY",
+      ownFile: true
     }
   ),
   keys: optional("API_KEYS", secrets("pairs of email:key without spaces, with commas between", ACCOUNT_KEYS), {

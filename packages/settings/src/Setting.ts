@@ -16,6 +16,8 @@ export interface Setting<out A> {
   readonly meaning: string
   /** A value as a person would write it. */
   readonly example: string
+  /** The variable that names a file with the value instead; secrets have one. */
+  readonly fileVariable: string | undefined
 }
 
 /** Settings that belong together, by the names that the program has for them. The order is that of the documentation. */
@@ -29,13 +31,15 @@ export type Values<D extends Declarations> = {
 interface About {
   readonly meaning: string
   readonly example: string
+  /** For a secret `X` whose `X_FILE` is a setting of its own already. */
+  readonly ownFile?: true
 }
 
 const declare = <A>(
   name: string,
   type: SettingType<A>,
   presence: Setting<A>["presence"],
-  { example, meaning }: About,
+  { example, meaning, ownFile }: About,
   defaultValue: string | undefined
 ): Setting<A> => ({
   name,
@@ -43,7 +47,8 @@ const declare = <A>(
   presence,
   default: defaultValue,
   meaning,
-  example
+  example,
+  fileVariable: type.secret && ownFile === undefined ? `${name}_FILE` : undefined
 })
 
 /** A setting that the program can't do without. */
@@ -74,4 +79,6 @@ export const withDefault = <A>(setting: Setting<A>, value: string): Setting<A> =
 
 /** The environment variables that the settings can be given by. */
 export const variablesOf = (declared: Declarations): ReadonlyArray<string> =>
-  Object.values(declared).map(({ name }) => name)
+  Object.values(declared).flatMap(({ fileVariable, name }) =>
+    fileVariable === undefined ? [name] : [name, fileVariable]
+  )

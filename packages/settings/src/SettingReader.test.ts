@@ -37,6 +37,17 @@ const wrong = (setting: string, value: string, expected: string): string =>
 /** What comes of a text where a required setting of the type is meant. */
 const readingText = <A>(type: SettingType<A>, value: string) => reading({ IT: value }, required("IT", type, about))
 
+/** What `use` makes of a file with this content. */
+const inFile = <A>(content: string, use: (path: string) => A) => {
+  const directory = mkdtempSync(join(tmpdir(), "settings-"))
+  try {
+    writeFileSync(join(directory, "token"), content)
+    return use(join(directory, "token"))
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+}
+
 describe("SettingReader", () => {
   const group = defaulted("GROUP", text("a group id", /^\S+$/), { ...about, default: "origin-regions" })
 
@@ -138,6 +149,54 @@ describe("SettingReader", () => {
     const setting = optional("IT", token, about)
     reader.problem(setting, "something else", "s3cret")
     assert.notInclude(JSON.stringify(reader.result(undefined)), "s3cret")
+  })
+
+  describe("a secret in a file", () => {
+    const token = secret("an API token", { matches: /^\S+$/, expected: "an API token without spaces" })
+    const setting = optional("TOKEN", token, about)
+    const readingFile = (content: string, environment: Environment = {}) =>
+      inFile(content, (path) => {
+        const read = reading({ TOKEN_FILE: path, ...environment }, setting)
+        return typeof read === "string" ? read.replaceAll(path, "PATH") : read
+      })
+
+    it("is read without the line end", () => {
+      for (const content of ["s3cret", "s3cret\n", "s3cret\r\n"]) {
+        const read = readingFile(content)
+        assert.strictEqual(Redacted.isRedacted(read) ? Redacted.value(read) : read, "s3cret")
+      }
+      inFile("s3cret", (path) => assert.isTrue(new SettingReader({ TOKEN_FILE: path }).isSet(setting)))
+      const read = readingFile("s3cret\n", { TOKEN: " " })
+      assert.isTrue(Redacted.isRedacted(read))
+    })
+
+    it("is one too many where there is the secret itself", () => {
+      assert.strictEqual(
+        readingFile("s3cret", { TOKEN: "other" }),
+        wrong("TOKEN_FILE", "PATH", "nothing, as TOKEN is set")
+      )
+    })
+
+    it("is told of by the variable that names the file, where it is empty, wrong or not to be read", () => {
+      assert.strictEqual(
+        readingFile("\n"),
+        wrong("TOKEN_FILE", "PATH", "a file with an API token, and that one is empty")
+      )
+      assert.strictEqual(readingFile("s3 cret"), wrong("TOKEN_FILE", "(hidden)", "an API token without spaces"))
+      const missing = "the path of a readable file with an API token"
+      for (const declared of [setting, required("TOKEN", token, about)]) {
+        assert.strictEqual(reading({ TOKEN_FILE: "/nowhere" }, declared), wrong("TOKEN_FILE", "/nowhere", missing))
+      }
+    })
+
+    it("is nothing that another setting has, or one whose file is a setting of its own", () => {
+      assert.deepStrictEqual(variablesOf({ setting }), ["TOKEN", "TOKEN_FILE"])
+      assert.deepStrictEqual(variablesOf({ it: optional("TOKEN", token, { ...about, ownFile: true }) }), ["TOKEN"])
+      assert.strictEqual(
+        reading({ GROUP_FILE: "/nowhere" }, defaulted("GROUP", text("a group"), { ...about, default: "g" })),
+        "g"
+      )
+    })
   })
 
   it("reads all that is declared, by the program's names", () => {

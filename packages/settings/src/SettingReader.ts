@@ -1,10 +1,17 @@
 import { Result } from "effect"
+import { readFileSync } from "node:fs"
 import type { Environment } from "./Environment.ts"
 import type { Declarations, Setting, Values } from "./Setting.ts"
 import type { SettingProblem } from "./SettingProblem.ts"
 
 /** Stands for a value that a problem must not show. */
 const hidden = "(hidden)"
+
+/** What there is for a setting. Without text it could not be read, which has been told. */
+interface Given {
+  readonly variable: string
+  readonly text: string | undefined
+}
 
 /**
  * Reads declared settings from environment variables and collects every problem, so that a person is told all of them at once. A variable that is
@@ -15,6 +22,7 @@ export class SettingReader {
   readonly #problems: Array<SettingProblem> = []
   /** What has been read, in its order. */
   readonly #read: Array<string> = []
+  readonly #lookedUp = new Map<string, { readonly given: Given | undefined }>()
 
   constructor(environment: Environment) {
     this.#environment = environment
@@ -41,33 +49,72 @@ export class SettingReader {
   }
 
   read<A>(setting: Setting<A>): A {
-    const { default: defaultValue, presence, type } = setting
-    this.#read.push(setting.name)
-    const text = this.textOf(setting) ?? (presence === "defaulted" ? defaultValue : undefined)
-    if (text === undefined) {
+    const { default: written, fileVariable, name, presence, type } = setting
+    this.#read.push(name, ...fileVariable === undefined ? [] : [fileVariable])
+    const standIn = (): A =>
+      written === undefined || presence !== "defaulted"
+        ? type.standIn
+        : Result.getOrElse(type.parse(written), () => type.standIn)
+    const given = this.#given(setting)
+    if (given === undefined) {
       if (presence === "required") this.problem(setting, type.expected)
-      return type.standIn
+      return standIn()
     }
-    const parsed = type.parse(text)
+    if (given.text === undefined) return standIn()
+    const parsed = type.parse(given.text)
     if (Result.isSuccess(parsed)) return parsed.success
-    this.problem(setting, parsed.failure, text)
-    return defaultValue === undefined || presence !== "defaulted"
-      ? type.standIn
-      : Result.getOrElse(type.parse(defaultValue), () => type.standIn)
+    this.#report(given.variable, parsed.failure, type.secret ? hidden : given.text)
+    return standIn()
   }
 
   isSet(setting: Setting<unknown>): boolean {
-    return this.textOf(setting) !== undefined
+    return this.#given(setting) !== undefined
   }
 
   /** What was given for the setting, as it was written. */
-  textOf({ name }: Setting<unknown>): string | undefined {
-    const value = this.#environment[name]?.trim()
-    return value === "" ? undefined : value
+  textOf(setting: Setting<unknown>): string | undefined {
+    return this.#given(setting)?.text
   }
 
   /** Reports a problem that no single reading could find, for example between two settings. What was given for a secret is not shown. */
   problem({ name, type }: Setting<unknown>, expected: string, actual?: string): void {
-    this.#problems.push({ setting: name, expected, actual: actual === undefined || !type.secret ? actual : hidden })
+    this.#report(name, expected, actual === undefined || !type.secret ? actual : hidden)
+  }
+
+  #report(setting: string, expected: string, actual?: string): void {
+    this.#problems.push({ setting, expected, actual })
+  }
+
+  /** Looked up once, so that a problem with the file is told once. */
+  #given(setting: Setting<unknown>): Given | undefined {
+    const { fileVariable, name } = setting
+    const known = this.#lookedUp.get(name)
+    if (known !== undefined) return known.given
+    const text = this.#variable(name)
+    const path = fileVariable === undefined ? undefined : this.#variable(fileVariable)
+    let given: Given | undefined = text === undefined ? undefined : { variable: name, text }
+    if (fileVariable !== undefined && path !== undefined) {
+      if (given === undefined) given = { variable: fileVariable, text: this.#content(setting, fileVariable, path) }
+      else this.#report(fileVariable, `nothing, as ${name} is set`, path)
+    }
+    this.#lookedUp.set(name, { given })
+    return given
+  }
+
+  #variable(name: string): string | undefined {
+    const value = this.#environment[name]?.trim()
+    return value === "" ? undefined : value
+  }
+
+  /** Without the line end that editors leave. */
+  #content({ type }: Setting<unknown>, variable: string, path: string): string | undefined {
+    try {
+      const content = readFileSync(path, "utf8").replace(/[\r\n]+$/, "")
+      if (content !== "") return content
+      this.#report(variable, `a file with ${type.expected}, and that one is empty`, path)
+    } catch {
+      this.#report(variable, `the path of a readable file with ${type.expected}`, path)
+    }
+    return undefined
   }
 }

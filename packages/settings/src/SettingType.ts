@@ -94,7 +94,7 @@ export const textFile = (expected: string): SettingType<string> =>
     }
   })
 
-/** What never shows up in a message. */
+/** What never shows up in a message. Each secret `X` can be given by a file as well, which `X_FILE` names. */
 export const secret = (
   expected: string,
   pattern?: { readonly matches: RegExp; readonly expected: string }
