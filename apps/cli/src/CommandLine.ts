@@ -13,7 +13,8 @@ const description = [
   "",
   "  Settings are environment variables, or lines of a file .env: KAFKA_BROKERS (default 127.0.0.1:9092), REQUESTS_TOPIC,",
   "  OUTCOMES_TOPIC; for TLS KAFKA_TLS, KAFKA_TLS_CA_FILE, KAFKA_TLS_CERT_FILE, KAFKA_TLS_KEY_FILE;",
-  "  for SASL KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD.",
+  "  for SASL KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD, or with OAUTHBEARER",
+  "  KAFKA_SASL_OAUTHBEARER_TOKEN_FILE or _TOKEN_ENDPOINT_URL, _CLIENT_ID, _CLIENT_SECRET.",
   "",
   "  Exit codes: 0 done; 1 Kafka failed; 2 the command line, a setting or the input is wrong, and",
   "  nothing was attempted."

@@ -1,8 +1,8 @@
 import type { Environment } from "@origin-regions/settings/Environment"
-import { defaulted, optional, required, type Values, withDefault } from "@origin-regions/settings/Setting"
+import { defaulted, optional, required, type Setting, type Values, withDefault } from "@origin-regions/settings/Setting"
 import type { SettingProblem } from "@origin-regions/settings/SettingProblem"
 import { SettingReader } from "@origin-regions/settings/SettingReader"
-import { list, oneOf, secret, text, textFile, trueOrFalse } from "@origin-regions/settings/SettingType"
+import { list, oneOf, secret, text, textFile, trueOrFalse, webAddress } from "@origin-regions/settings/SettingType"
 import { Redacted, type Result } from "effect"
 
 /** How to reach a Kafka cluster. */
@@ -19,15 +19,42 @@ interface KafkaTls {
   readonly key: string | undefined
 }
 
-interface KafkaSasl {
-  readonly mechanism: (typeof saslMechanisms)[number]
+type KafkaSasl = SaslPassword | SaslOAuthBearer
+
+interface SaslPassword {
+  readonly mechanism: Exclude<(typeof saslMechanisms)[number], "OAUTHBEARER">
   readonly username: string
   readonly password: Redacted.Redacted
 }
 
-const saslMechanisms = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] as const
+interface SaslOAuthBearer {
+  readonly mechanism: "OAUTHBEARER"
+  readonly token: TokenFile | ClientCredentials
+  /** What brokers are told besides the token. */
+  readonly extensions: Readonly<Record<string, string>>
+}
+
+/** Somebody else keeps a valid token in the file. */
+export interface TokenFile {
+  readonly _tag: "File"
+  readonly path: string
+}
+
+/** OAuth's client credentials grant. */
+export interface ClientCredentials {
+  readonly _tag: "ClientCredentials"
+  readonly tokenEndpoint: URL
+  readonly clientId: string
+  readonly clientSecret: Redacted.Redacted
+  readonly scope: string | undefined
+}
+
+const saslMechanisms = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] as const
 
 const BROKER = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}$/
+
+/** RFC 7628, 3.1; `auth` is the token itself. */
+const EXTENSION = /^(?!auth=)[A-Za-z]+=[\t\r\n -~]+$/
 
 const pemFile = textFile("the path of a readable PEM file")
 
@@ -56,12 +83,36 @@ export const kafkaSettings = {
     example: "SCRAM-SHA-512"
   }),
   username: optional("KAFKA_SASL_USERNAME", text("a user name"), {
-    meaning: "with a mechanism",
+    meaning: "for `PLAIN` and `SCRAM-…`",
     example: "origin-regions"
   }),
   password: optional("KAFKA_SASL_PASSWORD", secret("a password"), {
-    meaning: "with a mechanism",
+    meaning: "for `PLAIN` and `SCRAM-…`",
     example: "correct horse battery staple"
+  }),
+  tokenFile: optional("KAFKA_SASL_OAUTHBEARER_TOKEN_FILE", textFile("the path of a readable file with a token"), {
+    meaning: "for [`OAUTHBEARER`](#oauthbearer): a file in which somebody else keeps a valid token; or:",
+    example: "/var/run/secrets/kafka/token"
+  }),
+  tokenEndpoint: optional("KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL", webAddress, {
+    meaning: "where tokens are given out for client credentials",
+    example: "https://login.example.com/oauth2/token"
+  }),
+  clientId: optional("KAFKA_SASL_OAUTHBEARER_CLIENT_ID", text("a client id"), {
+    meaning: "our id there",
+    example: "origin-regions"
+  }),
+  clientSecret: optional("KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET", secret("a client secret"), {
+    meaning: "our secret there",
+    example: "gX1fBat3bV"
+  }),
+  scope: optional("KAFKA_SASL_OAUTHBEARER_SCOPE", text("scopes with spaces between"), {
+    meaning: "the scope to ask for",
+    example: "kafka"
+  }),
+  extensions: optional("KAFKA_SASL_OAUTHBEARER_EXTENSIONS", list("name=value with commas between", EXTENSION), {
+    meaning: "what the brokers want to know besides",
+    example: "logicalCluster=lkc-1,identityPoolId=pool-1"
   })
 }
 
@@ -77,6 +128,9 @@ export const readKafkaSettings = (
   const read = reader.readAll({ ...kafkaSettings, brokers })
   return reader.result({ brokers: read.brokers, tls: tlsOf(reader, read), sasl: saslOf(reader, read) })
 }
+
+/** Stands for a secret that a problem is told of. */
+const unset = Redacted.make("")
 
 type Read = Values<typeof kafkaSettings>
 
@@ -95,19 +149,68 @@ const tlsOf = (reader: SettingReader, { ca, cert, key, tls }: Read): KafkaTls | 
   return { ca, cert, key }
 }
 
-const saslOf = (reader: SettingReader, { mechanism, password, username }: Read): KafkaSasl | undefined => {
-  const credential = [kafkaSettings.username, kafkaSettings.password]
-  if (!reader.isSet(kafkaSettings.mechanism)) {
-    if (credential.some((setting) => reader.isSet(setting))) {
-      reader.problem(
-        kafkaSettings.mechanism,
-        `${kafkaSettings.mechanism.type.expected}, as a user name or password is set`
-      )
+const password = [kafkaSettings.username, kafkaSettings.password]
+const clientCredentials = [kafkaSettings.tokenEndpoint, kafkaSettings.clientId, kafkaSettings.clientSecret]
+const oauthBearer = [kafkaSettings.tokenFile, ...clientCredentials, kafkaSettings.scope, kafkaSettings.extensions]
+
+const saslOf = (reader: SettingReader, read: Read): KafkaSasl | undefined => {
+  const isSet = (setting: Setting<unknown>) => reader.isSet(setting)
+  const { mechanism } = read
+  if (!isSet(kafkaSettings.mechanism)) {
+    if ([...password, ...oauthBearer].some(isSet)) {
+      const what = password.some(isSet) ? "a user name or password" : "OAUTHBEARER's setting"
+      reader.problem(kafkaSettings.mechanism, `${kafkaSettings.mechanism.type.expected}, as ${what} is set`)
     }
     return undefined
   }
-  for (const setting of credential.filter((setting) => !reader.isSet(setting))) {
+  // A mechanism that is none of them has been told; what belongs to it is not known.
+  if (mechanism === undefined) return undefined
+  for (const setting of (mechanism === "OAUTHBEARER" ? password : oauthBearer).filter(isSet)) {
+    reader.problem(setting, `nothing, as KAFKA_SASL_MECHANISM is ${mechanism}`, "set")
+  }
+  if (mechanism === "OAUTHBEARER") return oauthBearerOf(reader, read)
+  for (const setting of password.filter((setting) => !isSet(setting))) {
     reader.problem(setting, `${setting.type.expected}, as KAFKA_SASL_MECHANISM is set`)
   }
-  return { mechanism: mechanism ?? "PLAIN", username: username ?? "", password: password ?? Redacted.make("") }
+  return { mechanism, username: read.username ?? "", password: read.password ?? unset }
+}
+
+const oauthBearerOf = (reader: SettingReader, read: Read): SaslOAuthBearer => {
+  const { tokenFile } = kafkaSettings
+  const extensions = Object.fromEntries(
+    (read.extensions ?? []).map((extension) => {
+      const equals = extension.indexOf("=")
+      return [extension.slice(0, equals), extension.slice(equals + 1)]
+    })
+  )
+  const credentials = clientCredentials.filter((setting) => reader.isSet(setting))
+  if (reader.isSet(tokenFile)) {
+    const path = reader.textOf(tokenFile) ?? ""
+    for (const setting of credentials) reader.problem(setting, `nothing, as ${tokenFile.name} is set`, "set")
+    if (read.tokenFile !== undefined && read.tokenFile.trim() === "") {
+      reader.problem(tokenFile, "a file with a token, and that one is empty", path)
+    }
+    return { mechanism: "OAUTHBEARER", extensions, token: { _tag: "File", path } }
+  }
+  if (credentials.length === 0) {
+    reader.problem(
+      tokenFile,
+      `${tokenFile.type.expected} (or client credentials, with ${kafkaSettings.tokenEndpoint.name})`
+    )
+  } else {
+    for (const setting of clientCredentials.filter((setting) => !reader.isSet(setting))) {
+      reader.problem(setting, `${setting.type.expected}, as client credentials go together`)
+    }
+  }
+  return {
+    mechanism: "OAUTHBEARER",
+    extensions,
+    token: {
+      _tag: "ClientCredentials",
+      tokenEndpoint: read.tokenEndpoint ?? new URL("http://unset.invalid"),
+      clientId: read.clientId ?? "",
+      clientSecret: read.clientSecret ?? unset,
+      scope: read.scope
+    }
+  }
 }

@@ -70,6 +70,9 @@ patchConnection(require)
 patchConsumerGroup(require)
 addGroupFencing(require)
 export const transactions = transactionRequests(require)
+export const { KafkaJSSASLAuthenticationError } = require("kafkajs/src/errors") as {
+  readonly KafkaJSSASLAuthenticationError: new(message: string) => Error
+}
 export const { createErrorFromCode } = require("kafkajs/src/protocol/error") as {
   createErrorFromCode(code: number): Error
 }
