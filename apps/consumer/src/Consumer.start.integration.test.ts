@@ -149,6 +149,52 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The co
       ])
     }))
 
+  it.effect("shows others its health alone, and the rest to whoever has the token", () =>
+    Effect.gen(function*() {
+      const environment = settingsFor([`127.0.0.1:${yield* freePort}`], uniqueTopicNames(), nowhere)
+      const refused = yield* ConsumerProcess.spawn({ ...environment, HTTP_HOST: "0.0.0.0" })
+      assert.deepStrictEqual(yield* refused.exit, { code: 2, signal: undefined })
+      assert.deepStrictEqual(yield* linesOf(refused), [
+        "A setting is wrong:",
+        "  HTTP_TOKEN is not set: expected a bearer token for /status and /metrics, as others can reach them where HTTP_HOST is 0.0.0.0"
+      ])
+
+      const consumer = yield* ConsumerProcess.spawn({ ...environment, HTTP_HOST: "0.0.0.0", HTTP_TOKEN: "t0ken" })
+      const origin = (yield* consumer.address).replace("0.0.0.0", "127.0.0.1")
+      const statusOf = (path: string, authorization?: string) =>
+        Effect.promise(async () => {
+          const response = await fetch(`${origin}${path}`, {
+            headers: authorization === undefined ? {} : { authorization }
+          })
+          await response.text()
+          return [response.status, response.headers.get("www-authenticate")]
+        })
+      for (const path of ["/status", "/metrics", "/", "/health", "/health/", "/health/../metrics", "/nothing"]) {
+        for (const authorization of [undefined, "Bearer", "Bearer t0ke", "Bearer t0ken0", "Basic t0ken", "t0ken"]) {
+          assert.deepStrictEqual(yield* statusOf(path, authorization), [401, "Bearer"], `${path} ${authorization}`)
+        }
+      }
+      for (const path of ["/status", "/metrics"]) {
+        assert.deepStrictEqual(yield* statusOf(path, "Bearer t0ken"), [200, null])
+        assert.deepStrictEqual(yield* statusOf(path, "bearer t0ken"), [200, null])
+      }
+      assert.deepStrictEqual(yield* statusOf("/nothing", "Bearer t0ken"), [404, null])
+      assert.deepStrictEqual(yield* statusOf("/health/live"), [200, null])
+      assert.deepStrictEqual(yield* statusOf("/health/ready"), [503, null])
+      const { body } = yield* get(consumer, "/health/ready")
+      assert.deepStrictEqual(body, { status: "waiting for Kafka and its topics", partitions: [] })
+    }))
+
+  it.effect("asks for the token on loopback, too, where there is one, and for none where there is not", () =>
+    Effect.gen(function*() {
+      const environment = settingsFor([`127.0.0.1:${yield* freePort}`], uniqueTopicNames(), nowhere)
+      for (const [token, status] of [[{ HTTP_TOKEN: "t0ken" }, 401], [{}, 200]] as const) {
+        const consumer = yield* ConsumerProcess.spawn({ ...environment, ...token })
+        const origin = yield* consumer.address
+        assert.strictEqual((yield* Effect.promise(() => fetch(`${origin}/metrics`))).status, status)
+      }
+    }))
+
   it.effect("is not kept from its end by whoever is connected", () =>
     Effect.gen(function*() {
       const kafkaPort = yield* freePort

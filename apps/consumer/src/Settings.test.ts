@@ -37,13 +37,14 @@ describe("The consumer's settings", () => {
       drainTimeout: Duration.seconds(30),
       httpHost: "127.0.0.1",
       httpPort: 8788,
+      httpToken: undefined,
       logFormat: "json",
       logLevel: "Info"
     })
   })
 
   it("can all be set", () => {
-    const { api, kafka, ...own } = settingsOf({
+    const { api, httpToken, kafka, ...own } = settingsOf({
       KAFKA_BROKERS: "a:1,b:2",
       KAFKA_GROUP_ID: "us",
       REQUESTS_TOPIC: "in",
@@ -59,9 +60,11 @@ describe("The consumer's settings", () => {
       API_TIMEOUT: "5 seconds",
       HTTP_HOST: "::1",
       HTTP_PORT: "0",
+      HTTP_TOKEN: "s3cret",
       LOG_FORMAT: "logfmt",
       LOG_LEVEL: "Debug"
     })
+    assert.strictEqual(httpToken === undefined ? undefined : Redacted.value(httpToken), "s3cret")
     assert.deepStrictEqual(kafka.brokers, ["a:1", "b:2"])
     assert.deepStrictEqual([api.timeout, api.connections], [Duration.seconds(5), 7])
     assert.deepStrictEqual(own, {
@@ -138,7 +141,15 @@ describe("The consumer's settings", () => {
     { environment: { OUTCOMES_TOPIC: topicNames.requests }, settings: ["REQUESTS_TOPIC"] },
     { environment: { DEAD_LETTERS_TOPIC: topicNames.requests }, settings: ["REQUESTS_TOPIC"] },
     { environment: { DEAD_LETTERS_TOPIC: topicNames.outcomes }, settings: [] },
-    { environment: { REQUESTS_TOPIC: ".." }, settings: ["REQUESTS_TOPIC"] }
+    { environment: { REQUESTS_TOPIC: ".." }, settings: ["REQUESTS_TOPIC"] },
+    { environment: { HTTP_HOST: "0.0.0.0" }, settings: ["HTTP_TOKEN"] },
+    { environment: { HTTP_HOST: "::" }, settings: ["HTTP_TOKEN"] },
+    { environment: { HTTP_HOST: "consumer.internal" }, settings: ["HTTP_TOKEN"] },
+    { environment: { HTTP_HOST: "0.0.0.0", HTTP_TOKEN: "t0ken" }, settings: [] },
+    { environment: { HTTP_HOST: "0.0.0.0", HTTP_TOKEN: "two words" }, settings: ["HTTP_TOKEN"] },
+    { environment: { HTTP_HOST: "localhost" }, settings: [] },
+    { environment: { HTTP_HOST: "127.8.9.10" }, settings: [] },
+    { environment: { HTTP_HOST: "::1" }, settings: [] }
   ])("are checked against each other: $environment", ({ environment, settings }) => {
     assert.deepStrictEqual(wrong(environment), settings)
   })

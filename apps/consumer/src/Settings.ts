@@ -3,11 +3,12 @@ import { BATCH_LIMIT } from "@origin-regions/api-client/OriginRegionsApi"
 import { type KafkaSettings, kafkaSettings, readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
 import { topicSettings } from "@origin-regions/kafka/TopicSettings"
 import type { Environment } from "@origin-regions/settings/Environment"
-import { defaulted, type Values } from "@origin-regions/settings/Setting"
+import { defaulted, optional, type Values } from "@origin-regions/settings/Setting"
 import type { SettingProblem } from "@origin-regions/settings/SettingProblem"
 import { SettingReader } from "@origin-regions/settings/SettingReader"
-import { duration, oneOf, text, wholeNumber } from "@origin-regions/settings/SettingType"
+import { duration, oneOf, secret, text, wholeNumber } from "@origin-regions/settings/SettingType"
 import { Duration, Result } from "effect"
+import { isLoopback } from "./BearerToken.ts"
 
 /** What only the consumer is told. A new setting is declared here, and is thereby read, part of `Settings` and documented (`npm run documents`). */
 const ownSettings = {
@@ -69,6 +70,17 @@ const ownSettings = {
     meaning: "their port; 0 takes any",
     example: "0"
   }),
+  httpToken: optional(
+    "HTTP_TOKEN",
+    secret("a bearer token", {
+      matches: /^[!-~]+$/,
+      expected: "a bearer token, without spaces and control characters"
+    }),
+    {
+      meaning: "who may see `/status` and `/metrics`: see [HTTP](#http). Must be set where `HTTP_HOST` is not loopback",
+      example: "6Jk1WvL0xqCeVhU4tQ9g"
+    }
+  ),
   logFormat: defaulted("LOG_FORMAT", oneOf(["json", "pretty", "logfmt"]), {
     default: "json",
     meaning: "how the log is written, to stdout",
@@ -102,6 +114,7 @@ export const readSettings = (environment: Environment): Result.Result<Settings, 
   const own = reader.readAll({ ...topicSettings, ...ownSettings })
   checkTimeouts(reader, own, Result.isSuccess(api) ? api.success.timeout : undefined)
   checkTopics(reader, own)
+  checkHttp(reader, own)
   return Result.flatMap(
     reader.result(own, problemsOf(kafka), problemsOf(api)),
     // Both have succeeded where there is no problem.
@@ -145,6 +158,15 @@ const checkTopics = (reader: SettingReader, topics: Values<typeof topicSettings>
       topicSettings.requestsTopic,
       "a topic of its own: the consumer would read what it writes",
       topics.requestsTopic
+    )
+  }
+}
+
+const checkHttp = (reader: SettingReader, { httpHost }: Values<typeof ownSettings>): void => {
+  if (!isLoopback(httpHost) && !reader.isSet(ownSettings.httpToken)) {
+    reader.problem(
+      ownSettings.httpToken,
+      `a bearer token for /status and /metrics, as others can reach them where HTTP_HOST is ${httpHost}`
     )
   }
 }

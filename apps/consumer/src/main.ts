@@ -61,7 +61,7 @@ const application = (settings: Settings) => {
   const delivering = Layer.unwrap(
     Effect.map(Effect.flatMap(SecureRandom.SecureRandom, ({ uuidV4 }) => uuidV4()), (id) => delivery(settings, id))
   ).pipe(Layer.provide(SecureRandom.layerWebCrypto))
-  return HttpServer.layer({ ...settings, host: settings.httpHost, port: settings.httpPort })
+  return HttpServer.layer({ ...settings, host: settings.httpHost, port: settings.httpPort, token: settings.httpToken })
     .pipe(
       Layer.provideMerge(GroupMember.layer(settings)),
       Layer.provide(Pipeline.layer(settings)),
