@@ -4,7 +4,7 @@ import { Result } from "effect"
 import { settingsDocument, settingTables } from "./SettingsDocument.ts"
 
 const all = Object.entries(settingTables).flatMap(([table, declared]) =>
-  Object.values(declared).map((setting) => ({ table, setting }))
+  declared.flatMap((settings) => Object.values(settings)).map((setting) => ({ table, setting }))
 )
 
 describe("docs/settings.md", () => {
@@ -18,7 +18,7 @@ describe("docs/settings.md", () => {
 
   it("has each variable once in a table, those of files included, and no secret's default", () => {
     for (const declared of Object.values(settingTables)) {
-      const variables = variablesOf(declared)
+      const variables = declared.flatMap(variablesOf)
       assert.deepStrictEqual(variables, [...new Set(variables)])
     }
     for (const { setting: { presence, type } } of all) assert.isFalse(type.secret && presence === "defaulted")

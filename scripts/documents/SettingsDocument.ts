@@ -6,13 +6,13 @@ import type { Declarations, Setting } from "@origin-regions/settings/Setting"
 import { startSettings } from "../start/StartSettings.ts"
 
 /** The tables of `docs/settings.md`, by the names in their comments. */
-export const settingTables: Readonly<Record<string, Declarations>> = {
-  "every program": environmentFileSettings,
-  "kafka": consumerSettings.kafka,
-  "consumer": { ...consumerSettings.api, ...consumerSettings.own },
-  "command line": { brokers: cliSettings.brokers },
-  "api": apiServerSettings,
-  "start": startSettings
+export const settingTables: Readonly<Record<string, ReadonlyArray<Declarations>>> = {
+  "every program": [environmentFileSettings],
+  "kafka": [consumerSettings.kafka, consumerSettings.topics],
+  "consumer": [consumerSettings.api, consumerSettings.own],
+  "command line": [{ brokers: cliSettings.brokers }],
+  "api": [apiServerSettings],
+  "start": [startSettings]
 }
 
 const code = (text: string): string => `\`${text}\``
@@ -26,8 +26,11 @@ const cells = ({ default: value, example, meaning, name, presence, type }: Setti
 ]
 
 /** A table in Markdown, laid out as the formatter does. */
-const table = (declared: Declarations): string => {
-  const rows = [["name", "default", "means", "expected", "example"], ...Object.values(declared).map(cells)]
+const table = (declared: ReadonlyArray<Declarations>): string => {
+  const rows = [
+    ["name", "default", "means", "expected", "example"],
+    ...declared.flatMap((settings) => Object.values(settings)).map(cells)
+  ]
     .map((row) => row.map((cell) => cell.replaceAll("|", "\\|")))
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
   const [head = "", ...body] = rows.map((row) =>

@@ -93,12 +93,8 @@ const ownSettings = {
   })
 }
 
-/** All that the consumer reads, by where it belongs. */
-export const consumerSettings = {
-  kafka: { ...kafkaSettings, ...topicSettings },
-  api: apiSettings,
-  own: ownSettings
-}
+/** All that the consumer reads. */
+export const consumerSettings = { kafka: kafkaSettings, topics: topicSettings, api: apiSettings, own: ownSettings }
 
 /** Everything that the consumer can be told by its environment. */
 export interface Settings extends Values<typeof topicSettings>, Values<typeof ownSettings> {
