@@ -26,18 +26,11 @@ const problem = lacking()
 
 const project = `origin-regions-test-${process.pid}`
 
-/** The consumer does not read CLOUDFLARE_API_TOKEN_FILE yet, which compose.yaml sets. */
-const settings: Readonly<Record<string, string>> = {
-  consumer: "{ CLOUDFLARE_API_TOKEN: local-api-token, CLOUDFLARE_API_TOKEN_FILE: !reset null }"
-}
-
 /** On top of compose.yaml: no ports that others could have, and nothing that outlives a killed test for long. */
 const overrides = `services:
 ${
   ["kafka", "topics", "api", "consumer", "cli"].map((service) =>
-    `  ${service}: { labels: { org.testcontainers: "true" }, ports: !reset [], restart: "no", environment: ${
-      settings[service] ?? "{}"
-    } }\n`
+    `  ${service}: { labels: { org.testcontainers: "true" }, ports: !reset [], restart: "no" }\n`
   ).join("")
 }`
 

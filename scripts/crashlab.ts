@@ -88,6 +88,8 @@ const run = Effect.fnUntraced(function*(flags: Flags, seed: string, names: Reado
       OUTCOMES_TOPIC: topics.outcomes,
       DEAD_LETTERS_TOPIC: topics.deadLetters,
       KAFKA_SESSION_TIMEOUT: "10 seconds",
+      // Fewer calls than there are requests at a time: many go in batches.
+      CONCURRENCY: "4",
       DELIVERY: flags.delivery,
       API_GENERATION: flags.generation
     }

@@ -3,12 +3,14 @@ import { openApiGeneration1, openApiGeneration2 } from "@origin-regions/api/Open
 import { asyncApi } from "@origin-regions/domain/AsyncApi"
 import { Effect, FileSystem, Path } from "effect"
 import { root } from "./Command.ts"
+import { settingsDocument } from "./documents/SettingsDocument.ts"
 import { print, printError, runScript } from "./ScriptRuntime.ts"
 
 interface Document {
   /** Where it is, from the root. */
   readonly path: string
-  readonly render: () => string
+  /** Made of what is there now, where only parts of it are generated. */
+  readonly render: (current: string) => string
 }
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
@@ -16,19 +18,19 @@ const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 const documents: ReadonlyArray<Document> = [
   { path: "docs/asyncapi.json", render: () => json(asyncApi()) },
   { path: "docs/openapi-v1.json", render: () => json(openApiGeneration1()) },
-  { path: "docs/openapi-v2.json", render: () => json(openApiGeneration2()) }
+  { path: "docs/openapi-v2.json", render: () => json(openApiGeneration2()) },
+  { path: "docs/settings.md", render: settingsDocument }
 ]
 
-/** Whether the file has what the document renders to. */
-const isCurrent = Effect.fnUntraced(function*({ path, render }: Document) {
+const read = Effect.fnUntraced(function*({ path }: Document) {
   const fs = yield* FileSystem.FileSystem
   const file = (yield* Path.Path).join(root, path)
-  return (yield* fs.exists(file)) && (yield* fs.readFileString(file)) === render()
+  return (yield* fs.exists(file)) ? yield* fs.readFileString(file) : ""
 })
 
-const write = Effect.fnUntraced(function*({ path, render }: Document) {
+const write = Effect.fnUntraced(function*({ path }: Document, text: string) {
   const fs = yield* FileSystem.FileSystem
-  yield* fs.writeFileString((yield* Path.Path).join(root, path), render())
+  yield* fs.writeFileString((yield* Path.Path).join(root, path), text)
   yield* print(`wrote ${path}`)
 })
 
@@ -36,12 +38,14 @@ const main = Effect.gen(function*() {
   const check = process.argv.includes("--check")
   let exitCode = 0
   for (const document of documents) {
-    if (yield* isCurrent(document)) continue
+    const current = yield* read(document)
+    const text = document.render(current)
+    if (text === current) continue
     if (check) {
       exitCode = 1
       yield* printError(`${document.path} is stale: npm run documents writes it anew`)
     } else {
-      yield* write(document)
+      yield* write(document, text)
     }
   }
   return exitCode

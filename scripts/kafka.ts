@@ -5,7 +5,7 @@ import { Effect, Schema } from "effect"
 import { print, runScript } from "./ScriptRuntime.ts"
 import { holdDataDirectory } from "./start/DataDirectory.ts"
 import { createTopics, layerLocalBroker } from "./start/LocalBroker.ts"
-import { readStartSettings } from "./start/StartSettings.ts"
+import { readStartSettings, startEnvironment } from "./start/StartSettings.ts"
 
 class BrokerGiven extends Schema.TaggedError<BrokerGiven>()("BrokerGiven", {}) {
   override get message() {
@@ -14,7 +14,7 @@ class BrokerGiven extends Schema.TaggedError<BrokerGiven>()("BrokerGiven", {}) {
 }
 
 const main = Effect.gen(function*() {
-  const environment = process.env
+  const environment = yield* startEnvironment
   if (environment["KAFKA_BROKERS"]) return yield* new BrokerGiven()
   const { consumer, dataDirectory, kafkaPort } = yield* readStartSettings(environment)
   yield* holdDataDirectory(dataDirectory, { fresh: false })

@@ -114,7 +114,8 @@ layer(Layer.mergeAll(Packed.layer, NodeServices.layer), { excludeTestServices: t
           "@origin-regions/api-client",
           "@origin-regions/api",
           "@origin-regions/cli",
-          "@origin-regions/consumer"
+          "@origin-regions/consumer",
+          "@origin-regions/settings"
         ])
         for (const { manifest, manifestText } of packed) {
           assert.notMatch(manifestText, /"(workspace|catalog|link|file):/)

@@ -70,7 +70,7 @@ const tasks = {
   api: { about: "the API alone, in the foreground", script: ["apps/api/src/main.ts"] },
   consumer: { about: "the consumer alone, in the foreground", script: ["apps/consumer/src/main.ts"] },
   "origin-regions": {
-    about: "the command line tool: emit requests, watch outcomes",
+    about: "the command line tool: emit requests, watch outcomes, check settings",
     script: ["apps/cli/src/main.ts"],
     callersDirectory: true
   }

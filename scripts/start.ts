@@ -24,7 +24,7 @@ import { lagOf } from "./start/Lag.ts"
 import { removeVolume } from "./start/LocalBroker.ts"
 import { sayIfSlow, startLocalSystem } from "./start/LocalSystem.ts"
 import { expectedCode, readSamples, type Sample } from "./start/Samples.ts"
-import { readStartSettings, type StartSettings } from "./start/StartSettings.ts"
+import { readStartSettings, startEnvironment, type StartSettings } from "./start/StartSettings.ts"
 
 type LocalSystem = Effect.Success<ReturnType<typeof startLocalSystem>>
 
@@ -213,7 +213,7 @@ const start = Command.make(
     fresh: flag("fresh", "Start empty: forget the mappings, requests and outcomes of earlier runs")
   },
   Effect.fnUntraced(function*({ fresh, ...flags }) {
-    const environment = process.env
+    const environment = yield* startEnvironment
     const settings = yield* readStartSettings(environment)
     const source = `/examples/${SecureRandom.uuidV4Unsafe()}`
     const samples = yield* readExamples(source)

@@ -1,5 +1,5 @@
 /**
- * The API's generation 1 as far as an upsert needs it, with as little cost of its own as can be had: every upsert is applied when it comes and
+ * The API's generation 1 as far as upserts, alone and in batches, need it, with as little cost of its own as can be had: every upsert is applied when it comes and
  * answered so many milliseconds later (`LATENCY`). A request's region ends in its turn among those of its address, so that what comes twice or out of
  * turn shows. `GET /report` tells.
  *
@@ -20,6 +20,8 @@ interface Address {
 const addresses = new Map<string, Address>()
 const applied = new Set<string>()
 const report = {
+  /** HTTP requests with upserts, and the upserts. */
+  requests: 0,
   calls: 0,
   answered: 0,
   duplicates: 0,
@@ -60,24 +62,41 @@ const answer = (socket: Socket, status: string, body: string) => {
   )
 }
 
-const upserted = ({ ip, region, vendor }: Readonly<Record<string, string>>): string => {
-  const modified_on = new Date().toISOString()
-  const value = [{ "origin-ip": ip, vendor, region, modified_on }]
+type UpsertBody = Readonly<Record<string, string>>
+
+const wrapped = (value: unknown, modified_on: string): string => {
   const result = { id: "origin_public_cloud_region", editable: true, modified_on, value }
   return JSON.stringify({ success: true, errors: [], messages: [], result })
 }
+
+const upserted = ({ ip, region, vendor }: UpsertBody): string => {
+  const modified_on = new Date().toISOString()
+  return wrapped([{ "origin-ip": ip, vendor, region, modified_on }], modified_on)
+}
+
+const upsertedAll = (mappings: ReadonlyArray<UpsertBody>): string =>
+  wrapped(
+    { succeeded: mappings.map(({ ip, region, vendor }) => ({ "origin-ip": ip, vendor, region })), failed: [] },
+    new Date().toISOString()
+  )
+
+const BATCH = "/batch"
 
 const called = (socket: Socket, head: string, body: string) => {
   const [method, path] = head.split(" ", 2)
   if (path === "/report") return answer(socket, "200 OK", JSON.stringify({ ...report, at: now() }))
   if (method !== "PATCH" || path === undefined) return answer(socket, "200 OK", "{}")
-  const mapping = JSON.parse(body) as Readonly<Record<string, string>>
-  const address = apply(path, mapping["ip"] ?? "", mapping["region"] ?? "")
+  const isBatch = path.endsWith(BATCH)
+  const zone = isBatch ? path.slice(0, -BATCH.length) : path
+  const parsed = JSON.parse(body) as UpsertBody | ReadonlyArray<UpsertBody>
+  const mappings = Array.isArray(parsed) ? parsed as ReadonlyArray<UpsertBody> : [parsed as UpsertBody]
+  report.requests += 1
+  const addresses = mappings.map(({ ip = "", region = "" }) => apply(zone, ip, region))
   after(() => {
-    address.underWay -= 1
-    report.answered += 1
+    for (const address of addresses) address.underWay -= 1
+    report.answered += addresses.length
     report.answeredAt = now()
-    answer(socket, "200 OK", upserted(mapping))
+    answer(socket, "200 OK", isBatch ? upsertedAll(mappings) : upserted(mappings[0] ?? {}))
   }, latency)
 }
 

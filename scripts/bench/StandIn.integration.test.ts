@@ -31,4 +31,26 @@ layer(Leash.layer, { excludeTestServices: true })("the API's stand-in", (it) => 
       // Turn 1 after turn 2; of two that are sent at once, either may come first.
       assert.oneOf((yield* report).reordered, [1, 2])
     }))
+
+  it.effect("answers a batch, and counts each of its upserts", () =>
+    Effect.gen(function*() {
+      const { origin, report } = yield* startStandIn(1)
+      const mappings = [0, 1].map((turn) => ({ ip: "10.0.0.1", vendor: "aws", region: `region-${turn}` }))
+      const body = yield* Effect.promise(async () => {
+        const response = await fetch(`${origin}/client/v4/zones/zone/cache/origin_cloud_regions/batch`, {
+          method: "PATCH",
+          body: JSON.stringify(mappings)
+        })
+        return response.json()
+      })
+      assert.deepNestedInclude(body, {
+        "result.value.succeeded": mappings.map(({ ip, ...place }) => ({ "origin-ip": ip, ...place })),
+        "result.value.failed": []
+      })
+      const { answered, calls, overlapping, reordered, requests } = yield* report
+      assert.deepStrictEqual(
+        { answered, calls, overlapping, reordered, requests },
+        { answered: 2, calls: 2, overlapping: 1, reordered: 0, requests: 1 }
+      )
+    }))
 })

@@ -4,6 +4,8 @@ import { Effect, Schema, type Scope } from "effect"
 import * as NodePath from "node:path"
 
 const StandInReport = Schema.Struct({
+  /** HTTP requests that have come with upserts. */
+  requests: Schema.Int,
   /** Upserts that have come. */
   calls: Schema.Int,
   answered: Schema.Int,

@@ -23,13 +23,13 @@ export interface Program {
   readonly environment?: Readonly<Record<string, string>>
 }
 
-const ours = (delivery: "exactly-once" | "at-least-once"): System => ({
-  title: `origin-regions, ${delivery}`,
+const ours = (delivery: "exactly-once" | "at-least-once", batchSize = 1): System => ({
+  title: `origin-regions, ${delivery}${batchSize === 1 ? "" : ", in batches"}`,
   progress: "outcomes",
   prepare: Effect.succeed({
     command: process.execPath,
     args: [NodePath.join(root, "apps/consumer/src/main.ts")],
-    environment: { DELIVERY: delivery }
+    environment: { DELIVERY: delivery, API_BATCH_SIZE: String(batchSize) }
   })
 })
 
@@ -58,6 +58,8 @@ const parallelConsumer: System = {
 export const systems = {
   "exactly-once": ours("exactly-once"),
   "at-least-once": ours("at-least-once"),
+  "exactly-once-batches": ours("exactly-once", 100),
+  "at-least-once-batches": ours("at-least-once", 100),
   "bare-loop": contender("kafkajs + undici, bare loop", "BareLoop.ts"),
   "each-batch": contender("kafkajs eachBatch + p-limit", "EachBatch.ts"),
   "parallel-consumer": parallelConsumer,

@@ -190,6 +190,33 @@ describe("The audit", () => {
     assert.deepStrictEqual(found({ ...run, changes: twice }), { false: 1 })
   })
 
+  it("takes what a batch has done for any change that fits, also after further attempts", () => {
+    const run = honestRun(
+      request("upsert", "192.0.2.1"),
+      request("create", "192.0.2.1"),
+      request("delete", "192.0.2.1"),
+      request("upsert", "192.0.2.2")
+    )
+    const untimed = (index: number, result: "upserted" | "deleted"): Records => {
+      const { data } = at(run.outcomes, index)
+      const mapping = "mapping" in data ? data.mapping : null
+      if (mapping === null) throw new Error("it tells of no mapping")
+      return retold(run, index, {
+        _tag: "Succeeded",
+        result,
+        mapping: { ...mapping, modified_on: null },
+        recovered: false
+      })
+    }
+    assert.deepStrictEqual(found(untimed(2, "deleted")), {})
+    const upserted = untimed(0, "upserted")
+    assert.deepStrictEqual(found(upserted), {})
+    assert.deepStrictEqual(found({ ...upserted, changes: withItem(run.changes, 0) }), { false: 2 })
+    const earlier = { ...at(run.changes, 0), after: modified(honestRun(request("upsert", "192.0.2.1")), 1) }
+    assert.deepStrictEqual(found({ ...upserted, changes: withItem(run.changes, 0, earlier, at(run.changes, 0)) }), {})
+    assert.deepStrictEqual(found({ ...run, changes: [...run.changes, at(run.changes, 2)] }), { false: 1 })
+  })
+
   it("sees a deleted whose mapping is still there, and lets one pass that found nothing after a crash", () => {
     const recovered = { _tag: "Succeeded", result: "deleted", mapping: null, recovered: true } as const
     const absent = honestRun(request("delete"))

@@ -31,6 +31,8 @@ export interface Verdict {
   readonly outcomes: number
   /** Outcomes that say that an earlier attempt had done it. */
   readonly recovered: number
+  /** Outcomes that tell of what a batch has done. */
+  readonly batched: number
   /** Outcomes and dead letters that `at-least-once` has published again. */
   readonly repeated: number
   /** Requests without an outcome, or without the dead letter that belongs to it. */
@@ -89,6 +91,7 @@ export const audit = (records: Records, terms: Terms): Verdict => {
     requests: requests.length,
     outcomes: records.outcomes.length,
     recovered: records.outcomes.filter(({ data }) => "recovered" in data && data.recovered).length,
+    batched: records.outcomes.filter(({ data }) => "mapping" in data && data.mapping?.modified_on === null).length,
     repeated: answers.repeated + letters.repeated,
     lost: findings.lost.length,
     duplicate: findings.duplicate.length,

@@ -27,6 +27,12 @@ const isSame = (one: Placed | null, other: Placed | null): boolean =>
     ? one === other
     : one.vendor === other.vendor && one.region === other.region && one.modified_on === other.modified_on
 
+/** Whether that is what the outcome tells of. What a batch has done has no time. */
+const isClaimed = (placed: Placed | null, claimed: Placed | null): boolean =>
+  placed !== null && claimed?.modified_on === null
+    ? placed.vendor === claimed.vendor && placed.region === claimed.region
+    : isSame(placed, claimed)
+
 const describe = (placed: Placed | null): string =>
   placed === null ? "nothing" : `${placed.vendor} ${placed.region} of ${placed.modified_on}`
 
@@ -45,23 +51,28 @@ export const checkClaims = (
   /** What has no outcome may have been done all the same: that it has none is another finding. */
   const unanswered: Array<(change: Change) => boolean> = []
 
-  /** What can be there now: what the last explained change has left, or what is left by those that may be of requests without an outcome. */
+  /** The last upsert, where it was said without a time to tell its attempts apart by: there may be more of them. */
+  let again: ((change: Change) => boolean) | undefined
+
+  const mayHaveBeen = (change: Change) => unanswered.some((isAsked) => isAsked(change)) || again?.(change) === true
+
+  /** What can be there now: what the last explained change has left, or what is left by those that may be of requests without an outcome, or further attempts. */
   const present = (): ReadonlyArray<Placed | null> => {
     const placed = [log[next - 1]?.after ?? null]
     for (const change of log.slice(next)) {
-      if (!unanswered.some((isAsked) => isAsked(change))) break
+      if (!mayHaveBeen(change)) break
       placed.push(change.after)
     }
     return placed
   }
 
-  const unclaimed = (changes: ReadonlyArray<Change>) =>
-    changes.filter((change) => !unanswered.some((isAsked) => isAsked(change))).map(noOutcome)
+  const unclaimed = (changes: ReadonlyArray<Change>) => changes.filter((change) => !mayHaveBeen(change)).map(noOutcome)
 
   /** Goes on behind a change. Those before it have to be attempts at the same thing. */
   const goBehind = (index: number, isAttempt: (change: Change) => boolean) => {
     findings.push(...unclaimed(log.slice(next, index + 1).filter((change) => !isAttempt(change))))
     next = index + 1
+    again = undefined
   }
 
   const find = (fits: (change: Change) => boolean) => log.findIndex((change, index) => index >= next && fits(change))
@@ -96,7 +107,7 @@ export const checkClaims = (
       case "upsert": {
         let last = -1
         for (const { mapping, result } of successes) {
-          const index = find((change) => isSame(change.after, mapping))
+          const index = find((change) => isClaimed(change.after, mapping))
           if (index === -1 || mapping === null) said(`${result} ${describe(mapping)}, which the API never did`)
           else if (result === "created" && log[index]?.before !== null) {
             said(`created ${describe(mapping)}, where the API replaced ${describe(log[index]?.before ?? null)}`)
@@ -106,12 +117,13 @@ export const checkClaims = (
         if (last === -1) break
         // An upsert may have been tried more than once.
         goBehind(last, (change) => isAsked(change) && (request.operation === "upsert" || change === log[last]))
+        if (successes.some(({ mapping }) => mapping?.modified_on === null)) again = isAsked
         break
       }
       case "delete": {
         const certain = successes.find(({ recovered }) => !recovered)
         if (certain !== undefined) {
-          const index = find(({ after, before }) => after === null && isSame(before, certain.mapping))
+          const index = find(({ after, before }) => after === null && isClaimed(before, certain.mapping))
           if (index === -1) said(`deleted ${describe(certain.mapping)}, which the API never did`)
           else goBehind(index, isAsked)
         } else if (successes.length > 0) {

@@ -27,8 +27,14 @@ export const mutations = {
   /** Commits say nothing of what may have been sent. */
   reservation: {
     file: "apps/consumer/src/Progress.ts",
-    text: "? { through, since: now, attempted }",
-    replacement: "? { through: offset, since: now, attempted: new Map() }"
+    text: "? { through, since, attempted }",
+    replacement: "? { through: offset, since, attempted: new Map() }"
+  },
+  /** A create does not wait for what a batch has changed before it to be older than its reservation. */
+  "untimed-changes": {
+    file: "apps/consumer/src/Pipeline.ts",
+    text: "if (isTooSoon(admitted.tasks[0])) holdUp(admitted)\n      else call(admitted)",
+    replacement: "call(admitted)"
   },
   /** Nobody asks whether a mapping that is there may be the request's own. */
   resolver: {

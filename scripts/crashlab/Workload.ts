@@ -10,7 +10,7 @@ const places = [["aws", "us-east-1"], ["aws", "eu-west-1"], ["gcp", "us-central1
   "gcp",
   "moon-east1"
 ]] as const
-const operations: ReadonlyArray<Operation> = ["create", "create", "create", "upsert", "delete", "delete"]
+const operations: ReadonlyArray<Operation> = ["create", "create", "create", "upsert", "upsert", "delete", "delete"]
 
 const ADDRESSES = 60
 const ZONES = 4

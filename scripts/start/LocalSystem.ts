@@ -1,6 +1,6 @@
-import type { Environment } from "@origin-regions/domain/SettingReader"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import type { KafkaSettings } from "@origin-regions/kafka/KafkaSettings"
+import type { Environment } from "@origin-regions/settings/Environment"
 import { Api } from "@origin-regions/testkit/Api"
 import { type ChildExit, describeExit } from "@origin-regions/testkit/ChildProcess"
 import * as Consumer from "@origin-regions/testkit/Consumer"

@@ -1,9 +1,23 @@
 import { readSettings, type Settings } from "@origin-regions/consumer/Settings"
-import { type Environment, SettingReader } from "@origin-regions/domain/SettingReader"
-import { SettingsError } from "@origin-regions/domain/SettingsError"
+import type { Environment } from "@origin-regions/settings/Environment"
+import { completeEnvironment } from "@origin-regions/settings/EnvironmentFile"
+import { defaulted } from "@origin-regions/settings/Setting"
+import { SettingReader } from "@origin-regions/settings/SettingReader"
+import { SettingsError } from "@origin-regions/settings/SettingsError"
+import { text, wholeNumber } from "@origin-regions/settings/SettingType"
 import { Effect, Result } from "effect"
 import * as NodePath from "node:path"
 import { root } from "../Command.ts"
+
+/** Our environment with what `.env` adds to it: all that is started gets it from us. */
+export const startEnvironment: Effect.Effect<Environment, SettingsError> = Effect.suspend(() =>
+  Effect.fromResult(completeEnvironment(process.env)).pipe(
+    Effect.mapBoth({
+      onSuccess: ({ environment }) => environment,
+      onFailure: (problems) => new SettingsError({ problems })
+    })
+  )
+)
 
 /** The environment with what the consumer is given for the brokers, the API and its token. The rest of what it reads is the caller's to set. */
 export const consumerEnvironment = (
@@ -34,21 +48,34 @@ export interface StartSettings {
   readonly consumer: Settings
 }
 
-const PORTS = { minimum: 1, maximum: 65_535 }
+const port = wholeNumber(1, 65_535)
 
-/**
- * What `npm start` and `npm run kafka` can be told by their environment: `DATA_DIRECTORY` (default `.data`), the ports that are tried first, `KAFKA_PORT`
- * (9092), `API_PORT` (8787) and `HTTP_PORT` (the consumer's, 8788), and all that the consumer reads. Everything is checked before anything starts.
- */
+/** What `npm start` and `npm run kafka` read besides the consumer's settings. */
+export const startSettings = {
+  dataDirectory: defaulted("DATA_DIRECTORY", text("a directory"), {
+    default: ".data",
+    meaning: "where Kafka and the API keep their data; relative to the repository",
+    example: "/var/tmp/origin-regions"
+  }),
+  kafkaPort: defaulted("KAFKA_PORT", port, {
+    default: "9092",
+    meaning: "the port that is tried first for Kafka",
+    example: "19092"
+  }),
+  apiPort: defaulted("API_PORT", port, {
+    default: "8787",
+    meaning: "the port that is tried first for the API",
+    example: "18787"
+  })
+}
+
+/** What `npm start` and `npm run kafka` are told by their environment. Everything is checked before anything starts. */
 export const readStartSettings = (
   environment: Environment
 ): Effect.Effect<StartSettings, SettingsError> => {
-  const settings = new SettingReader(environment)
-  const own = {
-    dataDirectory: NodePath.resolve(root, settings.text("DATA_DIRECTORY", "a directory", { default: ".data" })),
-    kafkaPort: settings.integer("KAFKA_PORT", PORTS, { default: 9092 }),
-    apiPort: settings.integer("API_PORT", PORTS, { default: 8787 })
-  }
+  const reader = new SettingReader(environment)
+  const read = reader.readAll(startSettings)
+  const own = { ...read, dataDirectory: NodePath.resolve(root, read.dataDirectory) }
   const consumer = readSettings(consumerEnvironment(environment, {
     brokers: [environment["KAFKA_BROKERS"] || `127.0.0.1:${own.kafkaPort}`],
     apiBaseUrl: `http://127.0.0.1:${own.apiPort}`,
@@ -56,7 +83,7 @@ export const readStartSettings = (
   }))
   return Effect.fromResult(
     Result.flatMap(
-      settings.result(own, Result.isFailure(consumer) ? consumer.failure : []),
+      reader.result(own, Result.isFailure(consumer) ? consumer.failure : []),
       (own) => Result.map(consumer, (consumer): StartSettings => ({ ...own, consumer }))
     )
   ).pipe(Effect.mapError((problems) => new SettingsError({ problems })))

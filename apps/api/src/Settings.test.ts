@@ -141,6 +141,17 @@ describe("Settings", () => {
       assert.notInclude(message, "s3cret")
     }))
 
+  it.effect("takes secrets from files", () =>
+    Effect.gen(function*() {
+      const file = yield* fileWith("a@example.com:k1\n")
+      const { keys } = yield* read({ API_KEYS_FILE: file })
+      assert.deepStrictEqual(keys.map(({ email, key }) => [email, Redacted.value(key)]), [["a@example.com", "k1"]])
+      const { problems } = yield* Effect.flip(read({ API_KEYS_FILE: file, DATABASE_URL_FILE: file }))
+      assert.deepStrictEqual(problems.map(({ actual, setting }) => [setting, actual]), [
+        ["DATABASE_URL_FILE", "(hidden)"]
+      ])
+    }))
+
   it.effect("says that there is no such file", () =>
     Effect.gen(function*() {
       const { message } = yield* Effect.flip(read({ API_TOKENS_FILE: "/nowhere/tokens.json" }))

@@ -27,12 +27,14 @@ const temporaryDirectory = Effect.acquireRelease(
 )
 
 /** The program in a directory of its own, with these settings and no others. */
-const start = Effect.fnUntraced(function*(settings: Readonly<Record<string, string>>) {
+const start = Effect.fnUntraced(function*(settings: Readonly<Record<string, string>>, environmentFile?: string) {
+  const directory = yield* temporaryDirectory
+  if (environmentFile !== undefined) writeFileSync(join(directory, ".env"), environmentFile)
   return yield* spawn({
     name: "the API",
     command: process.execPath,
     args: [main],
-    directory: yield* temporaryDirectory,
+    directory,
     environment: settings
   })
 })
@@ -125,6 +127,22 @@ describe("main", () => {
         assert.lengthOf(lines.filter((line) => line.includes(setting)), 1, setting)
       }
       assert.lengthOf(lines, 4)
+    }).pipe(Effect.scoped, Effect.provide(Leash.layer)))
+
+  it.live("takes settings from .env where it runs, and refuses one that it can't read", () =>
+    Effect.gen(function*() {
+      const child = yield* start({ API_PORT: "0" }, "API_TOKENS=t0ken\nAPI_PORT=many\n")
+      const address = yield* child.firstLine((line) => Option.fromNullishOr(/"address":"(http[^"]+)"/u.exec(line)?.[1]))
+      assert.strictEqual((yield* send(address, collection)).status, 200)
+      yield* child.signal("SIGTERM")
+      assert.strictEqual((yield* child.exit).code, 0)
+
+      const refused = yield* lastWords(yield* start({ API_TOKENS: "t0ken" }, "API_PORT: 0\n"))
+      assert.strictEqual(refused.code, 2)
+      assert.match(
+        refused.lines.join("\n"),
+        /^A setting is wrong:\n  ENV_FILE is .*\.env": .* line 1 is not like that$/
+      )
     }).pipe(Effect.scoped, Effect.provide(Leash.layer)))
 
   it.live("says in one sentence that its port is taken, and exits with 1", () =>

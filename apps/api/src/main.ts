@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { layerEnvironment } from "@origin-regions/settings/EnvironmentFile"
 import { Cause, Console, Effect, Exit, Layer, Runtime } from "effect"
 import { ApiServer } from "./ApiServer.ts"
 import * as Logging from "./Logging.ts"
@@ -7,7 +8,7 @@ import { Settings } from "./Settings.ts"
 
 Layer.launch(ApiServer.layer).pipe(
   Effect.tapDefect((defect) => Effect.logFatal("Crashed", defect)),
-  Effect.provide(Layer.provideMerge(Logging.layer, Settings.layer)),
+  Effect.provide(Logging.layer.pipe(Layer.provideMerge(Settings.layer), Layer.provide(layerEnvironment(process.env)))),
   // Whatever can be expected to keep it from starting is a message for the person who starts it.
   Effect.tapError((error) => Console.error(error.message)),
   NodeRuntime.runMain({

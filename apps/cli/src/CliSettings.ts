@@ -1,23 +1,36 @@
-import { describeProblems } from "@origin-regions/domain/SettingProblem"
-import { type Environment, SettingReader } from "@origin-regions/domain/SettingReader"
-import { readTopicName, topicNames } from "@origin-regions/domain/TopicNames"
 import type { KafkaError } from "@origin-regions/kafka/KafkaError"
-import { type KafkaSettings, readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
+import { type KafkaSettings, kafkaSettings, readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
+import { topicSettings } from "@origin-regions/kafka/TopicSettings"
+import type { Environment } from "@origin-regions/settings/Environment"
+import { completeEnvironment } from "@origin-regions/settings/EnvironmentFile"
+import { type Values, withDefault } from "@origin-regions/settings/Setting"
+import { describeProblems } from "@origin-regions/settings/SettingProblem"
+import { SettingReader } from "@origin-regions/settings/SettingReader"
 import { Console, Context, Effect, Layer, Result } from "effect"
 import { CommandError, KafkaFailed, WrongSettings } from "./CommandError.ts"
 
-const DEFAULT_BROKERS = ["127.0.0.1:9092"]
+const DEFAULT_BROKERS = "127.0.0.1:9092"
 
-/** Where the commands find Kafka and the topics: `KAFKA_BROKERS` and its kin, `REQUESTS_TOPIC`, `OUTCOMES_TOPIC`. */
-export class CliSettings extends Context.Service<CliSettings, {
-  readonly kafka: KafkaSettings
-  readonly requestsTopic: string
-  readonly outcomesTopic: string
-}>()("@origin-regions/cli/CliSettings") {
+const cliTopics = { requestsTopic: topicSettings.requestsTopic, outcomesTopic: topicSettings.outcomesTopic }
+
+/** What the commands read that send and watch. */
+export const cliSettings = {
+  ...kafkaSettings,
+  brokers: withDefault(kafkaSettings.brokers, DEFAULT_BROKERS),
+  ...cliTopics
+}
+
+/** Where the commands find Kafka and the topics. */
+export class CliSettings extends Context.Service<
+  CliSettings,
+  Values<typeof cliTopics> & { readonly kafka: KafkaSettings }
+>()("@origin-regions/cli/CliSettings") {
   static readonly layer = (environment: Environment): Layer.Layer<CliSettings, CommandError> =>
     Layer.effect(
       CliSettings,
-      Effect.fromResult(readCliSettings(environment)).pipe(
+      Effect.fromResult(
+        Result.flatMap(completeEnvironment(environment), ({ environment }) => readCliSettings(environment))
+      ).pipe(
         Effect.mapError((problems) =>
           new CommandError({ reason: new WrongSettings({ problems: describeProblems(problems) }) })
         )
@@ -26,14 +39,11 @@ export class CliSettings extends Context.Service<CliSettings, {
 }
 
 const readCliSettings = (environment: Environment) => {
-  const settings = new SettingReader(environment)
-  const topics = {
-    requestsTopic: readTopicName(settings, "REQUESTS_TOPIC", topicNames.requests),
-    outcomesTopic: readTopicName(settings, "OUTCOMES_TOPIC", topicNames.outcomes)
-  }
+  const reader = new SettingReader(environment)
+  const topics = reader.readAll(cliTopics)
   const kafka = readKafkaSettings(environment, { brokers: DEFAULT_BROKERS })
   return Result.flatMap(
-    settings.result(topics, Result.isFailure(kafka) ? kafka.failure : []),
+    reader.result(topics, Result.isFailure(kafka) ? kafka.failure : []),
     (topics) => Result.map(kafka, (kafka) => ({ ...topics, kafka }))
   )
 }

@@ -43,17 +43,27 @@ export class KafkaFailed extends Schema.TaggedError<KafkaFailed>()("KafkaFailed"
   }
 }
 
+/** A configuration check has found something wrong; what, it has printed. */
+export class ChecksFailed extends Schema.TaggedError<ChecksFailed>()("ChecksFailed", {
+  failed: Schema.Int,
+  all: Schema.Int
+}) {
+  override get message() {
+    return `${this.failed} of ${this.all} checks failed.`
+  }
+}
+
 /**
  * Why a command ended without having done its work, in words for the person who typed it. The exit code is 2 where the command line, a setting or
  * the input is at fault and nothing was attempted, and otherwise 1.
  */
 export class CommandError extends Schema.TaggedError<CommandError>()("CommandError", {
-  reason: Schema.Union([WrongUsage, InvalidRequests, UnreadableFile, WrongSettings, KafkaFailed])
+  reason: Schema.Union([WrongUsage, InvalidRequests, UnreadableFile, WrongSettings, KafkaFailed, ChecksFailed])
 }) {
   override get message() {
     return this.reason.message
   }
   override get [Runtime.errorExitCode]() {
-    return this.reason._tag === "KafkaFailed" ? 1 : 2
+    return this.reason._tag === "KafkaFailed" || this.reason._tag === "ChecksFailed" ? 1 : 2
   }
 }

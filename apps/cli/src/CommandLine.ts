@@ -1,21 +1,23 @@
-import type { Environment } from "@origin-regions/domain/SettingReader"
+import type { Environment } from "@origin-regions/settings/Environment"
 import { Effect, Layer } from "effect"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { SecureRandom } from "effect/crypto"
 import manifest from "../package.json" with { type: "json" }
 import { CliSettings } from "./CliSettings.ts"
+import { configCommand } from "./ConfigCommand.ts"
 import { emitCommand } from "./EmitCommand.ts"
 import { invocationPresenter } from "./InvocationPresenter.ts"
 import { watchCommand } from "./WatchCommand.ts"
 
 const description = [
-  "Emit mapping requests to Kafka, and watch what becomes of them.",
+  "Emit mapping requests to Kafka, watch what becomes of them, and check the consumer's settings.",
   "",
-  "  Settings are environment variables: KAFKA_BROKERS (default 127.0.0.1:9092), REQUESTS_TOPIC,",
+  "  Settings are environment variables, or lines of a file .env: KAFKA_BROKERS (default 127.0.0.1:9092), REQUESTS_TOPIC,",
   "  OUTCOMES_TOPIC; for TLS KAFKA_TLS, KAFKA_TLS_CA_FILE, KAFKA_TLS_CERT_FILE, KAFKA_TLS_KEY_FILE;",
-  "  for SASL KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD.",
+  "  for SASL KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD, or with OAUTHBEARER",
+  "  KAFKA_SASL_OAUTHBEARER_TOKEN_FILE or _TOKEN_ENDPOINT_URL, _CLIENT_ID, _CLIENT_SECRET.",
   "",
-  "  Exit codes: 0 done; 1 Kafka failed; 2 the command line, a setting or the input is wrong, and",
+  "  Exit codes: 0 done; 1 Kafka failed, or a check; 2 the command line, a setting or the input is wrong, and",
   "  nothing was attempted."
 ].join("\n")
 
@@ -27,7 +29,8 @@ export const runCommandLine = (environment: Environment) => {
     Command.withDescription(description),
     Command.withSubcommands([
       emitCommand.pipe(Command.provide(CliSettings.layer(environment))),
-      watchCommand.pipe(Command.provide(CliSettings.layer(environment)))
+      watchCommand.pipe(Command.provide(CliSettings.layer(environment))),
+      configCommand(environment)
     ])
   )
   const run = Command.runWith(command, { version: manifest.version })

@@ -10,6 +10,9 @@ import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { uniqueTopic } from "@origin-regions/testkit/Names"
 import { Effect, Layer, Queue, Result, Stream } from "effect"
 import { spawn } from "node:child_process"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { requestText } from "./RequestText.ts"
 
@@ -30,15 +33,18 @@ interface Run {
   readonly args: ReadonlyArray<string>
   readonly environment?: Readonly<Record<string, string>>
   readonly stdin?: string
+  /** Where it runs. */
+  readonly directory?: string
 }
 
 const waiting = /^Waiting for Kafka at .*…\n/
 
 /** Starts the command line tool as a person would; `stdout` gets its lines as they come. */
-const start = Effect.fnUntraced(function*({ args, environment, stdin = "" }: Run) {
+const start = Effect.fnUntraced(function*({ args, directory, environment, stdin = "" }: Run) {
   const child = yield* Effect.acquireRelease(
     Effect.sync(() =>
       spawn(process.execPath, [program, ...args], {
+        cwd: directory,
         env: { PATH: process.env["PATH"], KAFKA_BROKERS: "127.0.0.1:1", ...environment }
       })
     ),
@@ -267,6 +273,24 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
       const { code, stderr, stdout } = yield* run(options)
       assert.deepStrictEqual([code, stdout], [2, ""])
       assert.match(stderr, expected)
+    }))
+
+  it.effect("takes settings from .env where it runs, and none of it for its help", () =>
+    Effect.gen(function*() {
+      const directory = yield* Effect.acquireRelease(
+        Effect.sync(() => mkdtempSync(join(tmpdir(), "cli-"))),
+        (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+      )
+      const file = join(directory, ".env")
+      writeFileSync(file, "OUTCOMES_TOPIC='a b'\nKAFKA_BROKERS=nowhere\n")
+      const { code, stderr } = yield* run({ args: ["watch"], directory })
+      assert.deepStrictEqual([code, stderr.split("\n")[1]?.split(":")[0]], [2, "  OUTCOMES_TOPIC is \"a b\""])
+      assert.notInclude(stderr, "nowhere")
+      writeFileSync(file, "nonsense\n")
+      const refused = yield* run({ args: ["watch"], directory })
+      assert.strictEqual(refused.code, 2)
+      assert.match(refused.stderr, /^A setting is wrong:\n  ENV_FILE is .* line 1 is not like that\n$/)
+      assert.strictEqual((yield* run({ args: ["watch", "--help"], directory })).code, 0)
     }))
 
   it.effect("explains itself", () =>

@@ -13,11 +13,12 @@ import {
   Unreachable
 } from "@origin-regions/api-client/ApiError"
 import { ApiQuota } from "@origin-regions/api-client/ApiQuota"
-import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
+import { type BatchItem, OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { apiErrors } from "@origin-regions/domain/ApiError"
 import { Mapping } from "@origin-regions/domain/Mapping"
 import type { Settlement } from "@origin-regions/domain/MappingOutcome"
 import { type Operation, requestTypes } from "@origin-regions/domain/Operation"
+import type { OriginIp } from "@origin-regions/domain/OriginIp"
 import { readRequest } from "@origin-regions/domain/RequestReader"
 import { Clock, Context, Duration, Effect, Layer, Random } from "effect"
 import { TestClock } from "effect/testing"
@@ -39,7 +40,11 @@ const mapping = Mapping.make({
 type Answers = Array<Mapping | ApiErrorReason>
 
 /** An API that gives these answers to whatever it is asked, and remembers what that was. */
-const makeAttempt = Effect.fnUntraced(function*(answers: Answers, requestDeadline: Duration.Input = "1 hour") {
+const makeAttempt = Effect.fnUntraced(function*(
+  answers: Answers,
+  requestDeadline: Duration.Input = "1 hour",
+  batches: Array<ReadonlyMap<OriginIp, BatchItem> | ApiErrorReason> = []
+) {
   const calls: Array<string> = []
   const clock = new ApiClock(yield* Clock.Clock)
   const answer = (what: string) =>
@@ -49,7 +54,21 @@ const makeAttempt = Effect.fnUntraced(function*(answers: Answers, requestDeadlin
       if (next === undefined) return Effect.die(`one call too many: ${what}`)
       return "_tag" in next ? Effect.fail(new ApiError({ reason: next })) : Effect.succeed(next)
     })
+  const answerMany = (what: string) =>
+    Effect.suspend(() => {
+      calls.push(what)
+      const next = batches.shift()
+      if (next === undefined) return Effect.die(`one call too many: ${what}`)
+      return "_tag" in next ? Effect.fail(new ApiError({ reason: next })) : Effect.succeed(next)
+    })
   const api = Layer.mock(OriginRegionsApi)({
+    upsertMany: (zoneId, mappings) =>
+      answerMany(
+        `upsert ${zoneId} ${
+          mappings.map(({ origin_ip, region, vendor }) => `${origin_ip} ${vendor} ${region}`).join(", ")
+        }`
+      ),
+    deleteMany: (zoneId, addresses) => answerMany(`delete ${zoneId} ${addresses.join(", ")}`),
     create: ({ origin_ip, region, vendor, zone_id }) => answer(`create ${zone_id}/${origin_ip} ${vendor} ${region}`),
     upsert: ({ origin_ip, region, vendor, zone_id }) => answer(`upsert ${zone_id}/${origin_ip} ${vendor} ${region}`),
     delete: ({ origin_ip, zone_id }) => answer(`delete ${zone_id}/${origin_ip}`),
@@ -60,7 +79,7 @@ const makeAttempt = Effect.fnUntraced(function*(answers: Answers, requestDeadlin
   const context = yield* Layer.build(
     Attempt.layer({ requestDeadline: Duration.fromInputUnsafe(requestDeadline) }).pipe(Layer.provide(api))
   )
-  return { make: Context.get(context, Attempt).make, calls, clock }
+  return { ...Context.get(context, Attempt), calls, clock }
 })
 
 /** A request that has not been sent before, or may have been from a time on. */
@@ -86,6 +105,7 @@ const taskOf = (event: object, attemptedSince?: number): Task => {
     failures: 0,
     firstTriedAt: undefined,
     wait: undefined,
+    goesAlone: false,
     inDoubt: attemptedSince !== undefined
   }
 }
@@ -725,5 +745,129 @@ describe("A change of our own", () => {
       assert.strictEqual(attempt.clock.reached(), CHANGED + 201)
       yield* attempt.make(taskOf(eventOf("upsert")))
       assert.strictEqual(attempt.clock.reached(), CHANGED + 201)
+    }))
+})
+
+const at = (ip: OriginIp): Mapping => ({ ...mapping, origin_ip: ip, modified_on: null })
+const applied = (ip: OriginIp): BatchItem => ({ _tag: "Applied", mapping: at(ip) })
+
+describe("Attempts together", () => {
+  const first = "192.0.2.1" as OriginIp
+  const second = "192.0.2.2" as OriginIp
+  const third = "192.0.2.3" as OriginIp
+  const addresses = [first, second, third]
+  const tasksFor = (operation: Operation, attributes: object = {}, attemptedSince?: number) =>
+    addresses.map((ip) => taskOf(eventOf(operation, { ip }, attributes), attemptedSince))
+  const failed: BatchItem = { _tag: "Failed", message: "anything" }
+  const busy = new Unavailable({ status: 503, code: 1140, message: "busy" })
+
+  it.effect.each(
+    [
+      ["upsert", "upserted", "upsert zone 192.0.2.1 aws us-east-1, 192.0.2.2 aws us-east-1, 192.0.2.3 aws us-east-1"],
+      ["delete", "deleted", "delete zone 192.0.2.1, 192.0.2.2, 192.0.2.3"]
+    ] as const
+  )("settle each %s by one call, without a time", ([operation, result, call]) =>
+    Effect.gen(function*() {
+      const items = new Map(addresses.toReversed().map((ip) => [ip, applied(ip)]))
+      const attempt = yield* makeAttempt([], undefined, [items])
+      const tasks = tasksFor(operation)
+      assert.deepStrictEqual(
+        yield* attempt.makeTogether(tasks),
+        addresses.map((ip) => succeeded(result, at(ip)))
+      )
+      assert.deepStrictEqual(attempt.calls, [call])
+      assert.deepStrictEqual(tasks.map(({ attempts, inDoubt }) => [attempts, inDoubt]), addresses.map(() => [1, false]))
+    }))
+
+  it.effect("take an upsert for what was asked, and a delete for what is known, where the API doesn't say what was done", () =>
+    Effect.gen(function*() {
+      const nothing = new Map(addresses.map((ip): [OriginIp, BatchItem] => [ip, { _tag: "Applied", mapping: null }]))
+      const attempt = yield* makeAttempt([], undefined, [nothing, nothing])
+      assert.deepStrictEqual(
+        yield* attempt.makeTogether(tasksFor("upsert")),
+        addresses.map((ip) => succeeded("upserted", at(ip)))
+      )
+      assert.deepStrictEqual(
+        yield* attempt.makeTogether(tasksFor("delete")),
+        addresses.map(() => succeeded("deleted", null))
+      )
+    }))
+
+  it.effect("let an item that fails go alone, and no other one", () =>
+    Effect.gen(function*() {
+      const items = new Map([[first, applied(first)], [second, failed], [third, applied(third)]])
+      const attempt = yield* makeAttempt([], undefined, [items])
+      const tasks = tasksFor("upsert")
+      const [one, two, three] = yield* attempt.makeTogether(tasks)
+      assert.deepStrictEqual(tasks.map(({ attempts }) => attempts), [1, 0, 1])
+      assert.deepStrictEqual([one, three], [succeeded("upserted", at(first)), succeeded("upserted", at(third))])
+      assert.deepStrictEqual(two, { _tag: "GoesAlone" })
+    }))
+
+  it.effect.each([
+    new Rejected({ ...said("limit_reached"), status: 403, name: "limit_reached" }),
+    new Rejected({ ...said("unknown_zone"), status: 400, name: "unknown_zone" }),
+    new NotFound(said("not_found"))
+  ])("let each go alone where all are refused (%s)", (reason) =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([], undefined, [reason])
+      const tasks = tasksFor("upsert")
+      assert.deepStrictEqual(yield* attempt.makeTogether(tasks), addresses.map(() => ({ _tag: "GoesAlone" })))
+      assert.deepStrictEqual(tasks.map(({ attempts, inDoubt }) => [attempts, inDoubt]), addresses.map(() => [0, false]))
+    }))
+
+  it.effect("wait for the same time where the call fails, and are in doubt where it may have been applied", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([], undefined, [busy, new Unreachable({ cause: "x", sent: false })])
+      for (const isInDoubt of [true, false]) {
+        const tasks = tasksFor("upsert")
+        const results = yield* attempt.makeTogether(tasks)
+        const delays = new Set(
+          results.map((result) => result._tag === "Waiting" ? result.delay : assert.fail(result._tag))
+        )
+        assert.strictEqual(delays.size, 1)
+        assert.deepStrictEqual(
+          tasks.map(({ failures, inDoubt }) => [failures, inDoubt]),
+          addresses.map(() => [1, isInDoubt])
+        )
+      }
+    }))
+
+  it.effect("leave out what has expired", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([], undefined, [new Map([[second, applied(second)], [third, applied(third)]])])
+      yield* TestClock.setTime(Date.UTC(2026, 10, 24))
+      const [expired] = tasksFor("upsert", { expirytime: "2020-01-01T00:00:00Z" })
+      const [, ...live] = tasksFor("upsert")
+      if (expired === undefined) return assert.fail("no task")
+      const results = yield* attempt.makeTogether([expired, ...live])
+      assert.deepStrictEqual(
+        results.map((result) => result._tag === "Settled" ? result.settlement._tag : result._tag),
+        ["Failed", "Succeeded", "Succeeded"]
+      )
+      assert.deepStrictEqual(attempt.calls, ["upsert zone 192.0.2.2 aws us-east-1, 192.0.2.3 aws us-east-1"])
+    }))
+
+  it.effect("are given up one by one at their deadline, each by what there is", () =>
+    Effect.gen(function*() {
+      const recovered = { ...at(first), modified_on: "2026-11-24T00:00:00Z" }
+      const attempt = yield* makeAttempt([recovered, missing, { ...recovered, region: "other" }], "1 hour", [
+        busy,
+        busy
+      ])
+      yield* TestClock.setTime(Date.UTC(2026, 10, 24))
+      const tasks = tasksFor("upsert")
+      yield* attempt.makeTogether(tasks)
+      yield* TestClock.adjust("1 hour")
+      const results = yield* attempt.makeTogether(tasks)
+      assert.deepStrictEqual(results[0], {
+        _tag: "Settled",
+        settlement: { _tag: "Succeeded", result: "upserted", mapping: recovered, recovered: true }
+      })
+      for (const result of results.slice(1)) assert.deepInclude(result, { _tag: "Settled" })
+      assert.deepStrictEqual(
+        results.slice(1).map((result) => result._tag === "Settled" ? result.settlement._tag : result._tag),
+        ["Failed", "Failed"]
+      )
     }))
 })

@@ -1,8 +1,9 @@
 import type { AlreadyExists, ApiError } from "@origin-regions/api-client/ApiError"
-import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
+import { type BatchItem, OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { delayBefore } from "@origin-regions/api-client/RetryPolicy"
 import type { Mapping } from "@origin-regions/domain/Mapping"
 import { rejectedByRule, type Settlement } from "@origin-regions/domain/MappingOutcome"
+import type { OriginIp } from "@origin-regions/domain/OriginIp"
 import type { Change, Verdict } from "@origin-regions/domain/RequestReader"
 import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
@@ -15,6 +16,9 @@ export type AttemptResult =
   | { readonly _tag: "Settled"; readonly settlement: Settlement }
   | { readonly _tag: "Waiting"; readonly delay: Duration.Duration; readonly error: ApiError }
 
+/** What became of a request in a batch. Where it was refused, or the batch was, nothing says for certain why: it is to be tried again alone. */
+export type BatchedResult = AttemptResult | { readonly _tag: "GoesAlone" }
+
 /** A credential that does not work is tried again at this pace, until somebody has put it right. */
 const CREDENTIAL_SPACING = Duration.seconds(10)
 
@@ -26,7 +30,7 @@ const since = ({ undone }: Task): number => undone.attemptedSince ?? 0
 
 const settled = (settlement: Settlement): AttemptResult => ({ _tag: "Settled", settlement })
 
-const succeeded = (result: "created" | "upserted" | "deleted", mapping: Mapping): AttemptResult =>
+const succeeded = (result: "created" | "upserted" | "deleted", mapping: Mapping | null): AttemptResult =>
   settled({ _tag: "Succeeded", result, mapping, recovered: false })
 
 /** What the API says when it refuses. */
@@ -43,6 +47,27 @@ const rejection = ({ code, documentationUrl, message }: Refusal) =>
     message,
     ...(documentationUrl === undefined ? undefined : { documentationUrl })
   }) as const
+
+const GOES_ALONE: BatchedResult = { _tag: "GoesAlone" }
+
+/** Requests of a batch whose deadline has passed while it is not known what has become of them. */
+const READS_AT_A_TIME = 8
+
+const countFailure = (task: Task, error: ApiError): void => {
+  if (error.mayHaveBeenApplied) task.inDoubt = true
+  if (error.mayHaveBeenApplied || error.category === "reject" || error.category === "absent") task.attempts += 1
+}
+
+/** When it was changed a batch doesn't tell. Only what it has done counts as an attempt: one that is refused is made alone. */
+const resultOfItem = (task: Task, change: Change, items: ReadonlyMap<OriginIp, BatchItem>): BatchedResult => {
+  const item = items.get(change.originIp)
+  if (item === undefined || item._tag === "Failed") return GOES_ALONE
+  task.attempts += 1
+  if (change.operation === "delete") return succeeded("deleted", item.mapping)
+  const { originIp, region, vendor, zoneId } = change
+  const asked = { zone_id: zoneId, origin_ip: originIp, vendor, region, modified_on: null }
+  return succeeded("upserted", item.mapping ?? asked)
+}
 
 /** What is decided without asking the API: precedence is malformed, expired, 1146, 1157. */
 const decidedLocally = (verdict: Verdict, expiresAt: number | null, now: number): Settlement | undefined => {
@@ -66,6 +91,8 @@ const decidedLocally = (verdict: Verdict, expiresAt: number | null, now: number)
  */
 export class Attempt extends Context.Service<Attempt, {
   readonly make: (task: Task) => Effect.Effect<AttemptResult>
+  /** Makes one at requests of a zone by one call, each of another address, all for the same `batchedOperation`. Their results are in their order. */
+  readonly makeTogether: (tasks: ReadonlyArray<Task>) => Effect.Effect<ReadonlyArray<BatchedResult>>
 }>()("@origin-regions/consumer/Attempt") {
   /** `requestDeadline`: how long a request is tried for before it is given up, from its first attempt. */
   static readonly layer = (options: { readonly requestDeadline: Duration.Duration }) =>
@@ -102,20 +129,21 @@ export class Attempt extends Context.Service<Attempt, {
         }
 
         const read = (change: Change): Effect.Effect<Found, ApiError> =>
-          Effect.catchReason(
-            api.get({ zone_id: change.zoneId, origin_ip: change.originIp }),
-            "ApiError",
-            "NotFound",
-            () => Effect.succeed(null)
+          api.get({ zone_id: change.zoneId, origin_ip: change.originIp }).pipe(
+            Effect.tap((found) => Effect.sync(() => api.clock.sawChange(found.modified_on))),
+            Effect.catchReason("ApiError", "NotFound", () => Effect.succeed(null))
           )
 
-        const wait = (task: Task, error: ApiError, otherwise = CREDENTIAL_SPACING): AttemptResult => {
+        const delayAfter = (failures: number, error: ApiError, otherwise = CREDENTIAL_SPACING): Duration.Duration =>
+          delayBefore(failures, error.reason, random.nextDoubleUnsafe()) ?? otherwise
+
+        const wait = (
+          task: Task,
+          error: ApiError,
+          delay = delayAfter(task.failures + 1, error)
+        ): AttemptResult => {
           task.failures += 1
-          return {
-            _tag: "Waiting",
-            delay: delayBefore(task.failures, error.reason, random.nextDoubleUnsafe()) ?? otherwise,
-            error
-          }
+          return { _tag: "Waiting", delay, error }
         }
 
         /** No request is said to have failed before it is known that no attempt at it was applied. */
@@ -127,11 +155,16 @@ export class Attempt extends Context.Service<Attempt, {
             })
             : Effect.succeed(settled(failure))
 
-        const waitOrGiveUp = (task: Task, change: Change, error: ApiError): Effect.Effect<AttemptResult> => {
+        const waitOrGiveUp = (
+          task: Task,
+          change: Change,
+          error: ApiError,
+          delay?: Duration.Duration
+        ): Effect.Effect<AttemptResult> => {
           const now = Math.floor(steadyMillis(clock))
           const { reason } = error
           if (now - (task.firstTriedAt ?? now) < deadlineMillis || error.category === "credential") {
-            return Effect.succeed(wait(task, error))
+            return Effect.succeed(wait(task, error, delay))
           }
           return giveUp(task, change, {
             _tag: "Failed",
@@ -150,7 +183,9 @@ export class Attempt extends Context.Service<Attempt, {
               const ours = task.inDoubt ? resolve(change, found, since(task)) : undefined
               if (ours !== undefined) return settled(ours)
               // It has gone since, so what was in doubt was never applied, or is undone: the request is still to be done.
-              if (task.inDoubt && found === null) return wait(task, error, GONE_SPACING)
+              if (task.inDoubt && found === null) {
+                return wait(task, error, delayAfter(task.failures + 1, error, GONE_SPACING))
+              }
               const conflict = found === null
                 ? { existing: null, matches: false }
                 : {
@@ -197,16 +232,78 @@ export class Attempt extends Context.Service<Attempt, {
                 return Effect.succeed(result)
               },
               onFailure: (error) => {
-                if (error.mayHaveBeenApplied) task.inDoubt = true
-                if (error.mayHaveBeenApplied || error.category === "reject" || error.category === "absent") {
-                  task.attempts += 1
-                }
+                countFailure(task, error)
                 return interpret(task, verdict.change, error)
               }
             })
           })
 
-        return Attempt.of({ make: makeAttempt })
+        const callTogether = (
+          changes: ReadonlyArray<Change>
+        ): Effect.Effect<ReadonlyMap<OriginIp, BatchItem>, ApiError> => {
+          const [first] = changes
+          if (first === undefined) return Effect.succeed(new Map())
+          const mappings = changes.flatMap((change) =>
+            change.operation === "delete"
+              ? []
+              : [{ origin_ip: change.originIp, vendor: change.vendor, region: change.region }]
+          )
+          return first.operation === "delete"
+            ? api.deleteMany(first.zoneId, changes.map(({ originIp }) => originIp))
+            : api.upsertMany(first.zoneId, mappings)
+        }
+
+        /** They wait for the same time, so as to go together again. */
+        const failTogether = (
+          applied: ReadonlyMap<Task, Change>,
+          error: ApiError
+        ): Effect.Effect<ReadonlyMap<Task, BatchedResult>> => {
+          const delay = delayAfter(Math.max(...[...applied.keys()].map(({ failures }) => failures)) + 1, error)
+          const result = ([task, change]: readonly [Task, Change]): Effect.Effect<BatchedResult> => {
+            if (error.category === "reject" || error.category === "absent") return Effect.succeed(GOES_ALONE)
+            countFailure(task, error)
+            return waitOrGiveUp(task, change, error, delay)
+          }
+          return Effect.map(
+            Effect.forEach(applied, (entry) => Effect.map(result(entry), (each) => [entry[0], each] as const), {
+              concurrency: READS_AT_A_TIME
+            }),
+            (results) => new Map(results)
+          )
+        }
+
+        const makeTogether = (tasks: ReadonlyArray<Task>) =>
+          Effect.suspend(() => {
+            const now = clock.currentTimeMillisUnsafe()
+            const applied = new Map<Task, Change>()
+            const decided: Array<Task> = []
+            for (const task of tasks) {
+              const { event, verdict } = task.request
+              if (verdict._tag !== "Apply" || decidedLocally(verdict, event.expiresAt, now) !== undefined) {
+                decided.push(task)
+                continue
+              }
+              task.firstTriedAt ??= Math.floor(steadyMillis(clock))
+              applied.set(task, verdict.change)
+            }
+            const results = Effect.matchEffect(callTogether([...applied.values()]), {
+              onSuccess: (items) =>
+                Effect.succeed(
+                  new Map([...applied].map(([task, change]) => [task, resultOfItem(task, change, items)]))
+                ),
+              onFailure: (error) => failTogether(applied, error)
+            })
+            const others = Effect.forEach(decided, (task) =>
+              Effect.map(makeAttempt(task), (each) => [task, each] as const))
+            return Effect.zipWith(results, others, (called, rest) => {
+              const all = new Map([...called, ...rest])
+              return tasks.map((task) =>
+                all.get(task) ?? GOES_ALONE
+              )
+            })
+          })
+
+        return Attempt.of({ make: makeAttempt, makeTogether })
       })
     )
 }

@@ -1,19 +1,19 @@
 import type { ApiError } from "@origin-regions/api-client/ApiError"
 import type { ApiQuota } from "@origin-regions/api-client/ApiQuota"
 import { Duration } from "effect"
-import type { AttemptResult } from "./Attempt.ts"
+import type { AttemptResult, BatchedResult } from "./Attempt.ts"
 import { Circuit, type CircuitPause, type Pause } from "./Circuit.ts"
 import type { Lanes } from "./Lanes.ts"
-import { groupOf, LOCAL, type Task } from "./Task.ts"
+import { batchedOperation, groupOf, LOCAL, type Task } from "./Task.ts"
 
 /** So many failures in a row, of whatever addresses, hold up a zone, or the API where none could be reached. */
 const FAILURES = 5
 
-/** What a call that has been let go is a probe of, if it is one. */
+/** Requests that go in one call: one alone, or a batch; and what the call is a probe of, if it is one. */
 export interface Admitted {
-  readonly task: Task
+  readonly tasks: readonly [Task, ...ReadonlyArray<Task>]
   readonly probed: Circuit | undefined
-  /** `task.attempts` before. */
+  /** Their attempts before, together. */
   readonly attempts: number
 }
 
@@ -30,11 +30,17 @@ const concernsAll = ({ reason }: ApiError): boolean =>
 /** One refusal of these says it for all: it is no accident of a single call. */
 const isCertain = ({ reason }: ApiError): boolean => reason._tag === "BadCredential" || reason._tag === "RateLimited"
 
+/** The API has answered, as it should. What is given up says nothing about it. */
+const isAnswered = (result: BatchedResult): boolean =>
+  result._tag === "GoesAlone" || (result._tag === "Settled" && result.settlement._tag !== "Failed")
+
 /** The API has said when to come again; it is in the attempt's delay. */
 const hasRetryAfter = ({ reason }: ApiError): boolean => "retryAfter" in reason && reason.retryAfter !== undefined
 
-/** How long no call may be made for want of quota: 0 where one may. */
-type Quota = Pick<ApiQuota, "waitMillis">
+/** How long no call may be made for want of quota, 0 where one may; and whether calls are counted at all. */
+type Quota = Pick<ApiQuota, "waitMillis" | "isKnown">
+
+const attemptsOf = (tasks: ReadonlyArray<Task>): number => tasks.reduce((sum, { attempts }) => sum + attempts, 0)
 
 /**
  * Which requests may be sent: where calls fail there is a circuit for each zone that has failures, and one for the API as a whole, and no call is made that the
@@ -43,12 +49,15 @@ type Quota = Pick<ApiQuota, "waitMillis">
 export class Circuits {
   readonly #lanes: Lanes<Task>
   readonly #quota: Quota
+  readonly #batchSize: number
   readonly #zones = new Map<string, Circuit>()
   #api = new Circuit(FAILURES)
 
-  constructor(lanes: Lanes<Task>, quota: Quota) {
+  /** `batchSize`: how many requests may go in one call. */
+  constructor(lanes: Lanes<Task>, quota: Quota, batchSize: number) {
     this.#lanes = lanes
     this.#quota = quota
+    this.#batchSize = batchSize
   }
 
   /** Why nothing at all is sent. */
@@ -68,36 +77,46 @@ export class Circuits {
     return pauses
   }
 
-  /** The next request to work on, or `undefined` where all that there is must wait. */
-  take(now: number): Admitted | undefined {
+  /** The next call to make, where so many are free, or `undefined` where all that there is must wait. Probes go alone. */
+  take(now: number, free: number): Admitted | undefined {
     const local = this.#lanes.takeFrom(LOCAL)
-    if (local !== undefined) return this.#admit(local, undefined)
+    if (local !== undefined) return this.#admit([local], undefined)
     if (this.#quota.waitMillis > 0) return undefined
     if (this.#api.isOpen) {
       const task = this.#api.isDue(now) ? this.#lanes.take() ?? this.#takeDue(now)?.task : undefined
-      return task === undefined ? undefined : this.#admit(task, this.#api)
+      return task === undefined ? undefined : this.#admit([task], this.#api)
     }
     const due = this.#takeDue(now)
-    if (due !== undefined) return this.#admit(due.task, due.circuit)
+    if (due !== undefined) return this.#admit([due.task], due.circuit)
     const task = this.#lanes.take()
-    return task === undefined ? undefined : this.#admit(task, undefined)
+    return task === undefined ? undefined : this.#admit([task, ...this.#takeCompany(task, free)], undefined)
+  }
+
+  /** The call is not made: its request waits for something of its own. */
+  dismissed({ probed }: Admitted): void {
+    probed?.probeEnded()
   }
 
   /** Learns from what has come of a call. Answers what has changed by it. */
-  attempted({ attempts, probed, task }: Admitted, result: AttemptResult, now: number): CircuitChange | undefined {
-    const zoneId = groupOf(task)
+  attempted(
+    { attempts, probed, tasks }: Admitted,
+    results: ReadonlyArray<BatchedResult>,
+    now: number
+  ): CircuitChange | undefined {
+    const zoneId = groupOf(tasks[0])
     if (zoneId === LOCAL) return undefined
-    if (result._tag === "Waiting") {
-      const { error } = result
-      if (concernsAll(error)) {
+    const failed = results.find((result) => result._tag === "Waiting")
+    if (failed !== undefined && !results.some(isAnswered)) {
+      if (concernsAll(failed.error)) {
         if (probed !== this.#api) probed?.probeEnded()
-        return this.#apiFailed(result, now, probed === this.#api)
+        return this.#apiFailed(failed, now, probed === this.#api)
       }
       // An answer of the API, if a bad one: for all others it is there.
       const recovered = this.#worked(undefined, this.#api, probed)
-      return this.#zoneFailed(zoneId, result, now, probed) ?? recovered
+      return this.#zoneFailed(zoneId, failed, now, probed) ?? recovered
     }
-    if (result.settlement._tag === "Failed" || task.attempts === attempts) {
+    const isCalled = attemptsOf(tasks) !== attempts || results.some(({ _tag }) => _tag === "GoesAlone")
+    if (!results.some(isAnswered) || !isCalled) {
       probed?.probeEnded()
       return undefined
     }
@@ -124,9 +143,23 @@ export class Circuits {
     return undefined
   }
 
-  #admit(task: Task, probed: Circuit | undefined): Admitted {
+  /**
+   * What goes together with a request, if anything: where calls are counted all that can, else as much as it takes for all that is ready to share the calls that are
+   * free. At a low load nothing does.
+   */
+  #takeCompany(task: Task, free: number): ReadonlyArray<Task> {
+    const operation = batchedOperation(task)
+    if (operation === undefined) return []
+    const size = this.#quota.isKnown
+      ? this.#batchSize
+      : Math.min(this.#batchSize, Math.ceil((this.#lanes.ready + 1) / free))
+    if (size < 2) return []
+    return this.#lanes.takeMoreFrom(groupOf(task), (other) => batchedOperation(other) === operation, size - 1)
+  }
+
+  #admit(tasks: Admitted["tasks"], probed: Circuit | undefined): Admitted {
     probed?.probe()
-    return { task, probed, attempts: task.attempts }
+    return { tasks, probed, attempts: attemptsOf(tasks) }
   }
 
   #apiFailed(

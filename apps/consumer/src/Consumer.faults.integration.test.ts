@@ -87,7 +87,12 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("When t
       const topics = yield* makeTestTopics(6)
       const zoneId = yield* uniqueZoneId
       const { brokers } = yield* KafkaBroker
-      const environment = settingsFor(brokers, topics.names, api, { API_GENERATION: "1", API_QUOTA_SHARE: "80" })
+      const environment = settingsFor(brokers, topics.names, api, {
+        API_GENERATION: "1",
+        API_QUOTA_SHARE: "80",
+        // Three calls would do for all.
+        API_BATCH_SIZE: "1"
+      })
       const members = yield* Effect.all([ConsumerProcess.start(environment), ConsumerProcess.start(environment)], {
         concurrency: 2
       })

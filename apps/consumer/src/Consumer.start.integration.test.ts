@@ -5,6 +5,9 @@ import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { Leash } from "@origin-regions/testkit/Leash"
 import { uniqueToken, uniqueZoneId } from "@origin-regions/testkit/Names"
 import { Effect, Layer } from "effect"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { linesOf, says, until, whileRunning } from "./fixtures/RunningConsumer.ts"
 import { forward, freePort, silentConnection, takenPort } from "./fixtures/TcpForwarder.ts"
 import { createTopics, layerKafka, readTopics, settingsFor, uniqueTopicNames } from "./fixtures/TestTopics.ts"
@@ -107,6 +110,30 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The co
       ])
     }))
 
+  it.effect("reads a file of settings, and is refused where that is not one", () =>
+    Effect.gen(function*() {
+      const directory = yield* Effect.acquireRelease(
+        Effect.sync(() => mkdtempSync(join(tmpdir(), "consumer-start-"))),
+        (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+      )
+      const file = join(directory, "consumer.env")
+      writeFileSync(file, "KAFKA_BROKERS=127.0.0.1:1\nCLOUDFLARE_API_TOKEN=token\nCONCURRENCY=-1\nLOG_LEVEL=loud\n")
+      const consumer = yield* ConsumerProcess.spawn({ ENV_FILE: file, LOG_LEVEL: "Debug" })
+      assert.deepStrictEqual(yield* consumer.exit, { code: 2, signal: undefined })
+      assert.deepStrictEqual(yield* linesOf(consumer), [
+        "A setting is wrong:",
+        "  CONCURRENCY is \"-1\": expected a whole number from 1 to 4096"
+      ])
+
+      writeFileSync(file, "KAFKA_BROKERS: 127.0.0.1:1\n")
+      const refused = yield* ConsumerProcess.spawn({ ENV_FILE: file })
+      assert.deepStrictEqual(yield* refused.exit, { code: 2, signal: undefined })
+      assert.deepStrictEqual(yield* linesOf(refused), [
+        "A setting is wrong:",
+        `  ENV_FILE is "${file}": expected a file of NAME=value lines, but line 1 is not like that`
+      ])
+    }))
+
   it.effect("is refused with a sentence where its port is taken", () =>
     Effect.gen(function*() {
       const port = yield* takenPort
@@ -120,6 +147,52 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The co
       assert.deepStrictEqual(yield* linesOf(consumer), [
         `Can't listen on port ${port} of 127.0.0.1 (listen EADDRINUSE: address already in use ${address}): set HTTP_PORT to a free port, or 0 for any, and HTTP_HOST to an address of this machine.`
       ])
+    }))
+
+  it.effect("shows others its health alone, and the rest to whoever has the token", () =>
+    Effect.gen(function*() {
+      const environment = settingsFor([`127.0.0.1:${yield* freePort}`], uniqueTopicNames(), nowhere)
+      const refused = yield* ConsumerProcess.spawn({ ...environment, HTTP_HOST: "0.0.0.0" })
+      assert.deepStrictEqual(yield* refused.exit, { code: 2, signal: undefined })
+      assert.deepStrictEqual(yield* linesOf(refused), [
+        "A setting is wrong:",
+        "  HTTP_TOKEN is not set: expected a bearer token for /status and /metrics, as others can reach them where HTTP_HOST is 0.0.0.0"
+      ])
+
+      const consumer = yield* ConsumerProcess.spawn({ ...environment, HTTP_HOST: "0.0.0.0", HTTP_TOKEN: "t0ken" })
+      const origin = (yield* consumer.address).replace("0.0.0.0", "127.0.0.1")
+      const statusOf = (path: string, authorization?: string) =>
+        Effect.promise(async () => {
+          const response = await fetch(`${origin}${path}`, {
+            headers: authorization === undefined ? {} : { authorization }
+          })
+          await response.text()
+          return [response.status, response.headers.get("www-authenticate")]
+        })
+      for (const path of ["/status", "/metrics", "/", "/health", "/health/", "/health/../metrics", "/nothing"]) {
+        for (const authorization of [undefined, "Bearer", "Bearer t0ke", "Bearer t0ken0", "Basic t0ken", "t0ken"]) {
+          assert.deepStrictEqual(yield* statusOf(path, authorization), [401, "Bearer"], `${path} ${authorization}`)
+        }
+      }
+      for (const path of ["/status", "/metrics"]) {
+        assert.deepStrictEqual(yield* statusOf(path, "Bearer t0ken"), [200, null])
+        assert.deepStrictEqual(yield* statusOf(path, "bearer t0ken"), [200, null])
+      }
+      assert.deepStrictEqual(yield* statusOf("/nothing", "Bearer t0ken"), [404, null])
+      assert.deepStrictEqual(yield* statusOf("/health/live"), [200, null])
+      assert.deepStrictEqual(yield* statusOf("/health/ready"), [503, null])
+      const { body } = yield* get(consumer, "/health/ready")
+      assert.deepStrictEqual(body, { status: "waiting for Kafka and its topics", partitions: [] })
+    }))
+
+  it.effect("asks for the token on loopback, too, where there is one, and for none where there is not", () =>
+    Effect.gen(function*() {
+      const environment = settingsFor([`127.0.0.1:${yield* freePort}`], uniqueTopicNames(), nowhere)
+      for (const [token, status] of [[{ HTTP_TOKEN: "t0ken" }, 401], [{}, 200]] as const) {
+        const consumer = yield* ConsumerProcess.spawn({ ...environment, ...token })
+        const origin = yield* consumer.address
+        assert.strictEqual((yield* Effect.promise(() => fetch(`${origin}/metrics`))).status, status)
+      }
     }))
 
   it.effect("is not kept from its end by whoever is connected", () =>

@@ -1,8 +1,9 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
-import { Clock, Duration, Effect, Layer, Schema } from "effect"
+import { Clock, Duration, Effect, Layer, type Redacted, Schema } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
+import { requireToken } from "./BearerToken.ts"
 import { Delivery } from "./Delivery.ts"
 import { GroupMember } from "./GroupMember.ts"
 import { renderMetrics } from "./Metrics.ts"
@@ -13,6 +14,8 @@ export interface HttpServerOptions {
   readonly requestsTopic: string
   readonly host: string
   readonly port: number
+  /** Asked for everywhere but at `/health/*`; left out: nobody is asked. */
+  readonly token: Redacted.Redacted | undefined
   /** Without word from the group's coordinator for this long, only a restart helps. */
   readonly sessionTimeout: Duration.Duration
 }
@@ -34,8 +37,11 @@ const health = (healthy: boolean, body: object) =>
   HttpServerResponse.json(body, { status: healthy ? 200 : 503 }).pipe(Effect.orDie)
 
 /** For whoever runs the consumer: `/health/live` (would a restart help?), `/health/ready` (is it at work?), `/status` and `/metrics` (Prometheus). */
-const routes = ({ requestsTopic, sessionTimeout }: HttpServerOptions) =>
+const routes = ({ requestsTopic, sessionTimeout, token }: HttpServerOptions) =>
   HttpRouter.use(Effect.fnUntraced(function*(router) {
+    if (token !== undefined) {
+      yield* router.addGlobalMiddleware(requireToken(token, (path) => /^\/health\/(live|ready)$/.test(path)))
+    }
     const pipeline = yield* Pipeline
     const member = yield* GroupMember
     const delivery = yield* Delivery
@@ -65,7 +71,8 @@ const routes = ({ requestsTopic, sessionTimeout }: HttpServerOptions) =>
         return health(now.member.ready, {
           status: now.member.phase,
           partitions: now.pipeline.partitions.map(({ partition }) => partition),
-          explanation: explain(now)
+          // It names zones, and nobody is asked for the token here.
+          ...token === undefined ? { explanation: explain(now) } : undefined
         })
       })
     )

@@ -37,6 +37,25 @@ describe("Lanes", () => {
     assert.isUndefined(lanes.take())
   })
 
+  it("takes more of a group that fit, and leaves the others in their turn", () => {
+    const lanes = new Lanes<Task>()
+    for (const key of ["a", "b", "c", "d", "e"]) add(lanes, taskOf("zone", key, key === "c" ? 1 : 0))
+    add(lanes, taskOf("zone", "b", 0))
+    add(lanes, taskOf("other", "f", 0))
+    const more = lanes.takeMoreFrom("zone", ({ number }) => number === 0, 3)
+    assert.deepStrictEqual(more.map(({ key }) => key), ["a", "b", "d"])
+    assert.deepStrictEqual([lanes.take()?.key, lanes.take()?.key, lanes.take()?.key], ["c", "f", "e"])
+    assert.isUndefined(lanes.take())
+  })
+
+  it("gives up looking for one that fits, where too many don't", () => {
+    const lanes = new Lanes<Task>()
+    for (let number = 0; number < 1_000; number++) add(lanes, taskOf("zone", `${number}`, number))
+    assert.isEmpty(lanes.takeMoreFrom("zone", ({ number }) => number === 500, 1))
+    assert.lengthOf(lanes.takeMoreFrom("zone", ({ number }) => number === 100, 1), 1)
+    assert.strictEqual(lanes.ready, 999)
+  })
+
   it("takes tasks of different lanes side by side", () => {
     const lanes = new Lanes<Task>()
     for (const key of ["a", "b", "c"]) add(lanes, taskOf("zone", key))
@@ -179,8 +198,19 @@ const agree = (choices: Choices): number => {
     )
 
   for (let step = 0; step < 120; step++) {
-    const call = choices.below(12)
-    if (call === 10) {
+    const call = choices.below(13)
+    if (call === 12) {
+      const group = `group-${choices.below(groups)}`
+      const limit = choices.below(4)
+      const isEven = ({ number }: Task) => number % 2 === 0
+      const possible = heldGroups.has(group) ? [] : heads().filter((task) => task.group === group && isEven(task))
+      const more = lanes.takeMoreFrom(group, isEven, limit)
+      assert.includeMembers(possible, [...more])
+      assert.strictEqual(more.length, Math.min(limit, possible.length))
+      takes += more.length
+      for (const task of more) queued.splice(queued.indexOf(task), 1)
+      taken.push(...more)
+    } else if (call === 10) {
       const group = `group-${choices.below(groups)}`
       if (heldGroups.delete(group)) lanes.letGoGroup(group)
       else {
@@ -253,6 +283,7 @@ const agree = (choices: Choices): number => {
     const ready = new Set(heads().map(({ group }) => group).filter((group) => !heldGroups.has(group)))
     for (const group of passedOver.keys()) if (!ready.has(group)) passedOver.delete(group)
     assert.deepStrictEqual([lanes.size, lanes.waiting], [queued.length, waiting.size])
+    assert.strictEqual(lanes.ready, heads().filter(({ group }) => !heldGroups.has(group)).length)
     for (let group = 0; group < groups; group++) {
       const isThere = [...queued, ...taken].some((task) => task.group === `group-${group}`)
       assert.strictEqual(lanes.has(`group-${group}`), isThere)

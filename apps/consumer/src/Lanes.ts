@@ -1,3 +1,6 @@
+/** So many tasks that don't fit are passed over in search of one that does: the search is made for every call. */
+const MAX_PASSED = 200
+
 /**
  * One lane for each key that has work: its tasks in order, at most one of them taken at a time. Lanes with a task to take are served in turns,
  * first among the groups that they belong to, then within the group, so that one zone with a long queue does not hold up the others.
@@ -15,6 +18,7 @@ export class Lanes<Task> {
   readonly #lanesOfGroup = new Map<string, number>()
   #size = 0
   #waiting = 0
+  #ready = 0
 
   /** Tasks that are queued, those given back included, those taken not. */
   get size(): number {
@@ -24,6 +28,11 @@ export class Lanes<Task> {
   /** Tasks that were given back and wait for `resume`. */
   get waiting(): number {
     return this.#waiting
+  }
+
+  /** Tasks that `take` could give now. */
+  get ready(): number {
+    return this.#ready
   }
 
   /** Whether anything of the group is here, or taken. */
@@ -58,31 +67,62 @@ export class Lanes<Task> {
       this.#readyByGroup.delete(group)
       const task = this.#takeFirst(ready)
       if (ready.length > 0) this.#readyByGroup.set(group, ready)
-      if (task !== undefined) return task
+      if (task === undefined) continue
+      this.#ready -= 1
+      return task
     }
     return undefined
   }
 
   /** The next task of a group, whether that is held or not. */
   takeFrom(group: string): Task | undefined {
-    const of = this.#heldByGroup.has(group) ? this.#heldByGroup : this.#readyByGroup
-    const ready = of.get(group)
+    const held = this.#heldByGroup.get(group)
+    if (held !== undefined) return this.#takeFirst(held)
+    const ready = this.#readyByGroup.get(group)
     if (ready === undefined) return undefined
     const task = this.#takeFirst(ready)
-    if (ready.length === 0 && of === this.#readyByGroup) of.delete(group)
+    if (ready.length === 0) this.#readyByGroup.delete(group)
+    if (task !== undefined) this.#ready -= 1
     return task
+  }
+
+  /** More tasks of a group that is not held: those that fit, up to so many. */
+  takeMoreFrom(group: string, fits: (task: Task) => boolean, limit: number): ReadonlyArray<Task> {
+    const ready = this.#readyByGroup.get(group)
+    if (ready === undefined) return []
+    const tasks: Array<Task> = []
+    const left: Array<Lane<Task>> = []
+    let seen = 0
+    while (tasks.length < limit && left.length < MAX_PASSED) {
+      const lane = ready[seen]
+      const task = lane?.tasks[0]
+      if (lane === undefined || task === undefined) break
+      seen += 1
+      if (fits(task)) {
+        this.#takeOf(lane)
+        tasks.push(task)
+      } else left.push(lane)
+    }
+    ready.splice(0, seen, ...left)
+    this.#ready -= tasks.length
+    if (ready.length === 0) this.#readyByGroup.delete(group)
+    return tasks
   }
 
   holdGroup(group: string): void {
     if (this.#heldByGroup.has(group)) return
-    this.#heldByGroup.set(group, this.#readyByGroup.get(group) ?? [])
+    const ready = this.#readyByGroup.get(group) ?? []
+    this.#heldByGroup.set(group, ready)
     this.#readyByGroup.delete(group)
+    this.#ready -= ready.length
   }
 
   letGoGroup(group: string): void {
     const ready = this.#heldByGroup.get(group)
     this.#heldByGroup.delete(group)
-    if (ready !== undefined && ready.length > 0) this.#readyByGroup.set(group, ready)
+    if (ready === undefined || ready.length === 0) return
+    this.#readyByGroup.set(group, ready)
+    this.#ready += ready.length
   }
 
   /** Gives a taken task back to the front of its lane, which is then held until `resume`. */
@@ -126,6 +166,7 @@ export class Lanes<Task> {
     }
     for (const [group, ready] of this.#readyByGroup) {
       const left = ready.filter(hasTasks)
+      this.#ready -= ready.length - left.length
       if (left.length === 0) this.#readyByGroup.delete(group)
       else this.#readyByGroup.set(group, left)
     }
@@ -135,8 +176,11 @@ export class Lanes<Task> {
 
   #takeFirst(ready: Array<Lane<Task>>): Task | undefined {
     const lane = ready.shift()
-    const task = lane?.tasks.shift()
-    if (lane === undefined || task === undefined) return undefined
+    return lane === undefined ? undefined : this.#takeOf(lane)
+  }
+
+  #takeOf(lane: Lane<Task>): Task | undefined {
+    const task = lane.tasks.shift()
     lane.taken = true
     this.#size -= 1
     return task
@@ -154,7 +198,13 @@ export class Lanes<Task> {
       this.#forgetIfIdle(lane)
       return
     }
-    const ready = this.#heldByGroup.get(lane.group) ?? this.#readyByGroup.get(lane.group)
+    const held = this.#heldByGroup.get(lane.group)
+    if (held !== undefined) {
+      held.push(lane)
+      return
+    }
+    this.#ready += 1
+    const ready = this.#readyByGroup.get(lane.group)
     if (ready === undefined) this.#readyByGroup.set(lane.group, [lane])
     else ready.push(lane)
   }

@@ -7,7 +7,8 @@ const outcomes = Metric.counter("outcomes_total", {
   incremental: true,
   description: "Outcomes published, by their code"
 })
-const inFlight = Metric.gauge("requests_in_flight", { description: "Calls to the API under way" })
+const calls = Metric.gauge("api_calls_in_flight", { description: "Calls to the API under way" })
+const inFlight = Metric.gauge("requests_in_flight", { description: "Requests that are in calls to the API under way" })
 const queued = Metric.gauge("requests_queued", { description: "Requests read that wait for their turn" })
 const waiting = Metric.gauge("requests_waiting", { description: "Requests that wait for another attempt" })
 const unpublished = Metric.gauge("outcomes_unpublished", { description: "Outcomes that wait to be published" })
@@ -45,6 +46,7 @@ export const countOutcome = (settlement: Settlement) => {
 
 /** The metrics in Prometheus' text format, the gauges as of now. */
 export const renderMetrics = Effect.fnUntraced(function*(status: PipelineStatus) {
+  yield* Metric.update(calls, status.calls)
   yield* Metric.update(inFlight, status.inFlight)
   yield* Metric.update(queued, status.queued)
   yield* Metric.update(waiting, status.waiting)

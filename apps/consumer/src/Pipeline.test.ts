@@ -1,146 +1,39 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
-  ApiError,
   type ApiErrorReason,
   BadCredential,
   RateLimited,
   Unavailable,
   Unreachable
 } from "@origin-regions/api-client/ApiError"
-import { readOutcome } from "@origin-regions/domain/MappingOutcome"
-import { Clock, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Logger, Option, Queue } from "effect"
+import { Clock, Deferred, Duration, Effect, Exit, Fiber, Queue } from "effect"
 import { TestClock } from "effect/testing"
-import { Attempt, type AttemptResult } from "./Attempt.ts"
-import { layerAtLeastOnce } from "./Delivery/AtLeastOnce.ts"
-import { layerExactlyOnce } from "./Delivery/ExactlyOnce.ts"
+import type { Attempt, AttemptResult } from "./Attempt.ts"
 import {
   API_EPOCH,
   batchFrom,
   batchOf,
   createRequest,
-  makeModelKafka,
   type ModelKafka,
   requestAt,
-  REQUESTS,
   sourceRecord,
   stale,
   unreachable
 } from "./fixtures/ModelKafka.ts"
+import {
+  type Call,
+  created,
+  failing,
+  makePipeline,
+  outcomes,
+  quiet,
+  settle,
+  waiting
+} from "./fixtures/ModelPipeline.ts"
 import { settableTime } from "./fixtures/SettableTime.ts"
-import { Pipeline } from "./Pipeline.ts"
+import type { Pipeline } from "./Pipeline.ts"
 import { PartitionProgress } from "./Progress.ts"
 import { ownerOf } from "./ProgressMetadata.ts"
-import type { Task } from "./Task.ts"
-
-/** An attempt under way, that comes to what the test says. */
-interface Call {
-  readonly task: Task
-  readonly at: string
-  readonly finish: (result: Exit.Exit<AttemptResult>) => void
-}
-
-const created: AttemptResult = {
-  _tag: "Settled",
-  settlement: { _tag: "Succeeded", result: "created", mapping: null, recovered: false }
-}
-
-const waiting = (delay: Duration.Input, message = "the API is down"): AttemptResult => ({
-  _tag: "Waiting",
-  delay: Duration.fromInputUnsafe(delay),
-  error: new ApiError({ reason: new Unavailable({ status: 503, message }) })
-})
-
-const failing = (reason: ApiErrorReason, delay: Duration.Input = "200 millis"): AttemptResult => ({
-  _tag: "Waiting",
-  delay: Duration.fromInputUnsafe(delay),
-  error: new ApiError({ reason })
-})
-
-/** By a call that worked. */
-const settle = (call: Call) => {
-  call.task.attempts += 1
-  call.finish(Exit.succeed(created))
-}
-
-/** Lets everything run that can: nothing here waits for anything but other fibers. */
-const quiet = Effect.forEach(Array.from({ length: 50 }), () => Effect.yieldNow, { discard: true })
-
-const topics = {
-  groupId: "group",
-  requestsTopic: REQUESTS,
-  outcomesTopic: "outcomes",
-  deadLettersTopic: "dead-letters"
-}
-
-/** The pipeline with its real delivery, on a model of Kafka, and with attempts that the test decides. */
-const makePipeline = Effect.fnUntraced(function*(
-  options: {
-    readonly concurrency?: number
-    readonly calls?: number
-    readonly attempt?: Attempt["Service"]["make"]
-    readonly delivery?: "at-least-once" | "exactly-once"
-  } = {}
-) {
-  const kafka = yield* makeModelKafka(options)
-  const calls = yield* Queue.unbounded<Call>()
-  const lines: Array<string> = []
-  const attempt = (task: Task) =>
-    Effect.callback<AttemptResult>((resume) => {
-      const { offset, partition } = task.record
-      if (task.request.verdict._tag === "Apply") kafka.quota.called()
-      Queue.offerUnsafe(calls, { task, at: `${partition}@${offset}`, finish: resume })
-    })
-  const context = yield* Layer.build(
-    Pipeline.layer({
-      requestsTopic: REQUESTS,
-      concurrency: options.concurrency ?? 64,
-      sessionTimeout: Duration.seconds(45)
-    }).pipe(
-      Layer.provide(kafka.layer),
-      Layer.provide([
-        Layer.succeed(Attempt, { make: options.attempt ?? attempt }),
-        options.delivery === "at-least-once"
-          ? layerAtLeastOnce(topics).pipe(Layer.provide(kafka.layer))
-          : layerExactlyOnce({ ...topics, transactionalId: "transactional-id" }).pipe(Layer.provide(kafka.layer))
-      ]),
-      Layer.provide(Logger.layer([Logger.make(({ logLevel, message }) => {
-        if (logLevel !== "Debug" && logLevel !== "Info") lines.push(`${logLevel} ${message}`)
-      })]))
-    )
-  )
-  const pipeline = Context.get(context, Pipeline)
-  let epoch = 0
-  return {
-    pipeline,
-    kafka,
-    lines,
-    calls: Queue.take(calls),
-    /** What is under way now and was not taken from `calls`. */
-    pending: Effect.andThen(quiet, Effect.map(Queue.clear(calls), (pending) => [...pending])),
-    /** The group has handed out these partitions. */
-    assign: (...partitions: ReadonlyArray<number>) => {
-      epoch += 1
-      kafka.paused.clear()
-      pipeline.assigned(kafka.subscription, {
-        epoch,
-        generation: { memberId: "member", generationId: epoch },
-        heads: new Map(
-          partitions.map((partition) => [partition, kafka.heads.get(partition) ?? { offset: 0, metadata: "" }])
-        )
-      })
-    }
-  }
-})
-
-const outcomes = (kafka: ModelKafka) =>
-  kafka.taken.flatMap((taken) => {
-    const sent = taken._tag === "Sent" ? [taken] : taken._tag === "Transaction" ? taken.records : []
-    return sent.flatMap(({ record, topic }) => {
-      if (topic !== "outcomes" || record.value === null) return []
-      const { data } = Option.getOrThrow(readOutcome(record.value))
-      return [`${data.request.partition}@${data.request.offset}`]
-    })
-  })
 
 const nextCommit = (kafka: ModelKafka) => Effect.repeat(kafka.nextTaken, { until: (taken) => taken._tag !== "Sent" })
 

@@ -1,22 +1,26 @@
 import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
+import type { Settlement } from "@origin-regions/domain/MappingOutcome"
 import { readRequest } from "@origin-regions/domain/RequestReader"
 import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
 import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import type { Assignment, ConsumerHandler, RecordBatch, Subscription } from "@origin-regions/kafka/KafkaConsumer"
 import { Cause, Clock, Context, Deferred, Duration, Effect, Exit, FiberSet, Latch, Layer, Schedule } from "effect"
-import { Attempt, type AttemptResult } from "./Attempt.ts"
+import { Attempt, type AttemptResult, type BatchedResult } from "./Attempt.ts"
 import { type Admitted, type CircuitChange, Circuits } from "./Circuits.ts"
 import { Delivery, type Membership, type SettledTask } from "./Delivery.ts"
 import { Lanes } from "./Lanes.ts"
 import { type PipelineStatus, pipelineStatus } from "./PipelineStatus.ts"
 import { PartitionProgress, type Undone } from "./Progress.ts"
 import { groupOf, laneOf, type OwnedPartition, sizeOf, type Task } from "./Task.ts"
+import { UntimedChanges } from "./UntimedChanges.ts"
 
 export interface PipelineOptions {
   readonly requestsTopic: string
   /** Calls to the API at a time. */
   readonly concurrency: number
+  /** Requests that may go in one call. */
+  readonly batchSize: number
   /** After that long without a word from the group's coordinator the partitions may be somebody else's. */
   readonly sessionTimeout: Duration.Duration
 }
@@ -29,8 +33,12 @@ const MAX_DELIVERY = 1_000
 /** How old a reservation gets. Whatever somebody else does at an address meanwhile counts as ours, if we crash before the request is settled. */
 const REFRESH_SPACING = Duration.seconds(1)
 const LOOKUP_SPACING = Duration.seconds(1)
+/** How soon a create is looked at again that has to wait for a commit. */
+const HOLD_SPACING = Duration.millis(500)
 /** An outage makes thousands of requests wait, again and again: one line now and then speaks for all. */
 const WAITING_LINE_SPACING = Duration.toMillis(Duration.seconds(5))
+
+type Waiting = Extract<AttemptResult, { _tag: "Waiting" }>
 
 const wantsCommit = ({ isDue, progress, unreserved }: OwnedPartition): boolean =>
   isDue || (unreserved.length > 0 && progress.wantsReservation)
@@ -47,6 +55,7 @@ const keep = (owner: OwnedPartition, record: SourceRecord, undone: Undone) => {
     failures: 0,
     firstTriedAt: undefined,
     wait: undefined,
+    goesAlone: false,
     inDoubt: false
   }
   owner.progress.queue(undone, laneOf(task))
@@ -83,7 +92,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const attempt = yield* Attempt
   const delivery = yield* Delivery
   const admin = yield* KafkaAdmin
-  const { quota } = yield* OriginRegionsApi
+  const { clock: apiClock, quota } = yield* OriginRegionsApi
   const clock = yield* Clock.Clock
   const fork = yield* FiberSet.makeRuntime<never>()
   const failed = yield* Deferred.make<never>()
@@ -91,7 +100,8 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const sessionMillis = Duration.toMillis(options.sessionTimeout)
   const owned = new Map<number, OwnedPartition>()
   const lanes = new Lanes<Task>()
-  const circuits = new Circuits(lanes, quota)
+  const circuits = new Circuits(lanes, quota, options.batchSize)
+  const untimedChanges = new UntimedChanges()
   const outbox: Array<SettledTask> = []
   const outcomesReady = yield* Latch.make(false)
   const commitWanted = yield* Latch.make(false)
@@ -100,6 +110,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   let dispatching = false
   let stopping = false
   let pumping = false
+  let calls = 0
   let inFlight = 0
   let delivering = 0
   let isCommitting = false
@@ -274,21 +285,51 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     // What is decided without a call is settled before `fork` returns, and comes back here: the loop goes on, not down.
     if (pumping) return
     pumping = true
-    while (dispatching && inFlight < options.concurrency && isInTouch()) {
-      const admitted = circuits.take(now())
+    while (dispatching && calls < options.concurrency && isInTouch()) {
+      const admitted = circuits.take(now(), options.concurrency - calls)
       if (admitted === undefined) break
-      const { task } = admitted
-      inFlight += 1
-      if (task.request.verdict._tag === "Apply") task.owner.progress.send(task.undone)
-      fork(attempt.make(task)).addObserver((exit) => attempted(admitted, exit))
+      if (isTooSoon(admitted.tasks[0])) holdUp(admitted)
+      else call(admitted)
     }
     pumping = false
-    if (!dispatching || inFlight >= options.concurrency) return
+    if (!dispatching || calls >= options.concurrency) return
     pumpWithQuota()
     for (const owner of owned.values()) {
       if (owner.unreserved.length > 0) owner.progress.reserveMore()
       if (wantsCommit(owner)) commitWanted.openUnsafe()
     }
+  }
+
+  const call = (admitted: Admitted) => {
+    const { tasks } = admitted
+    const [first] = tasks
+    calls += 1
+    inFlight += tasks.length
+    for (const { owner, request, undone } of tasks) if (request.verdict._tag === "Apply") owner.progress.send(undone)
+    const results = tasks.length === 1 ? Effect.map(attempt.make(first), (one) => [one]) : attempt.makeTogether(tasks)
+    fork(results).addObserver((exit) => attempted(admitted, exit))
+  }
+
+  /** Whether a mapping that is found there, should the create be in doubt, could be of a batch that has gone before it, here or at an owner before us. */
+  const isTooSoon = (task: Task): boolean => {
+    const { owner: { progress }, request: { operation }, undone } = task
+    if (operation !== "create" || undone.attemptedSince !== undefined) return false
+    const since = progress.reservedSince ?? 0
+    return since < progress.untimedBefore || untimedChanges.reaches(laneOf(task), since)
+  }
+
+  const holdUp = (admitted: Admitted) => {
+    const [task] = admitted.tasks
+    circuits.dismissed(admitted)
+    const since = now()
+    task.wait = {
+      since,
+      until: since + Duration.toMillis(HOLD_SPACING),
+      failures: 0,
+      reason: "its address has just been changed, and the API does not say when"
+    }
+    lanes.putBack(laneOf(task), task)
+    resumeAfter(HOLD_SPACING, [task])
   }
 
   /** Comes back when the quota has room for a call again, if that is sooner than anything else does. */
@@ -305,18 +346,25 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     )).addObserver(ended)
   }
 
-  const attempted = (admitted: Admitted, exit: Exit.Exit<AttemptResult>) => {
-    const { task } = admitted
-    inFlight -= 1
+  const attempted = (admitted: Admitted, exit: Exit.Exit<ReadonlyArray<BatchedResult>>) => {
+    const { tasks } = admitted
+    calls -= 1
+    inFlight -= tasks.length
     if (Exit.isFailure(exit)) return ended(exit)
     const change = circuits.attempted(admitted, exit.value, now())
     if (change !== undefined) tellOf(change)
-    if (task.owner.lost) lanes.release(laneOf(task))
-    else if (exit.value._tag === "Settled") {
-      task.wait = undefined
-      outbox.push({ task, settlement: exit.value.settlement, settledAt: clock.currentTimeMillisUnsafe() })
-      outcomesReady.openUnsafe()
-    } else waitFor(task, exit.value)
+    const waiting: Array<[Task, Waiting]> = []
+    for (const [index, task] of tasks.entries()) {
+      const result = exit.value[index]
+      if (tasks.length > 1 && task.request.operation === "upsert") {
+        changedUntimed(task)
+      }
+      if (result === undefined || task.owner.lost) lanes.release(laneOf(task))
+      else if (result._tag === "Settled") settle(task, result.settlement)
+      else if (result._tag === "Waiting") waiting.push([task, result])
+      else goAlone(task)
+    }
+    if (waiting.length > 0) waitFor(waiting)
     if (toRelease().length > 0) commitWanted.openUnsafe()
     pump()
     notifyIdle()
@@ -345,26 +393,54 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     return true
   }
 
-  const waitFor = (task: Task, { delay, error }: Extract<AttemptResult, { _tag: "Waiting" }>) => {
-    const lane = laneOf(task)
-    lanes.putBack(lane, task)
+  const changedUntimed = (task: Task) => {
+    const before = apiClock.beyond()
+    untimedChanges.changed(laneOf(task), before)
+    task.owner.progress.changedBefore(before)
+  }
+
+  const settle = (task: Task, settlement: Settlement) => {
+    task.wait = undefined
+    outbox.push({ task, settlement, settledAt: clock.currentTimeMillisUnsafe() })
+    outcomesReady.openUnsafe()
+  }
+
+  const goAlone = (task: Task) => {
+    task.goesAlone = true
+    lanes.putBack(laneOf(task), task)
+    lanes.resume(laneOf(task), task)
+  }
+
+  const waitFor = (waiting: ReadonlyArray<readonly [Task, Waiting]>) => {
     const time = now()
-    const millis = Math.ceil(Duration.toMillis(delay))
-    task.wait = {
-      since: task.wait?.since ?? time,
-      until: time + millis,
-      failures: task.failures,
-      reason: error.message
+    for (const [task, { delay, error }] of waiting) {
+      lanes.putBack(laneOf(task), task)
+      task.wait = {
+        since: task.wait?.since ?? time,
+        until: time + Math.ceil(Duration.toMillis(delay)),
+        failures: task.failures,
+        reason: error.message
+      }
     }
-    if (time >= nextWaitingLineAt) {
-      nextWaitingLineAt = time + WAITING_LINE_SPACING
-      const line = `${lane} waits ${Duration.format(Duration.millis(millis))}: ${error.message}`
-      void fork(Effect.logWarning(lanes.waiting === 1 ? line : `${lanes.waiting} requests wait; ${line}`))
-    }
+    if (time >= nextWaitingLineAt) tellOfWaiting(waiting, time)
+    const byDelay = Map.groupBy(waiting, ([, { delay }]) => delay)
+    for (const [delay, group] of byDelay) resumeAfter(delay, group.map(([task]) => task))
+  }
+
+  const tellOfWaiting = ([first]: ReadonlyArray<readonly [Task, Waiting]>, time: number) => {
+    if (first === undefined) return
+    nextWaitingLineAt = time + WAITING_LINE_SPACING
+    const [task, { delay, error }] = first
+    const wait = Duration.format(Duration.millis(Math.ceil(Duration.toMillis(delay))))
+    const line = `${laneOf(task)} waits ${wait}: ${error.message}`
+    void fork(Effect.logWarning(lanes.waiting === 1 ? line : `${lanes.waiting} requests wait; ${line}`))
+  }
+
+  const resumeAfter = (delay: Duration.Duration, tasks: ReadonlyArray<Task>) => {
     fork(Effect.andThen(
       Effect.sleep(delay),
       Effect.sync(() => {
-        lanes.resume(lane, task)
+        for (const task of tasks) lanes.resume(laneOf(task), task)
         pump()
       })
     )).addObserver(ended)
@@ -440,6 +516,9 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const refresh = Effect.sync(() => {
     if (!dispatching) return
     circuits.prune()
+    untimedChanges.prune(
+      Math.min(apiClock.reached(), ...[...owned.values()].map(({ progress }) => progress.reservedSince ?? Infinity))
+    )
     for (const owner of owned.values()) if (owner.progress.hasMoved) owner.isDue = true
     commitWanted.openUnsafe()
     pump()
@@ -482,6 +561,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     status: () =>
       pipelineStatus({
         working: dispatching,
+        calls,
         inFlight,
         unpublished: outbox.length + delivering,
         lanes,

@@ -8,6 +8,9 @@ import { groupOf, type OwnedPartition, type Task } from "./Task.ts"
 export interface PipelineStatus {
   /** Whether it starts what comes in: not before partitions are assigned, in a rebalance, or in a stop. */
   readonly working: boolean
+  /** Calls to the API under way. */
+  readonly calls: number
+  /** Requests that are in these calls. */
   readonly inFlight: number
   /** Requests that wait for their turn. */
   readonly queued: number
@@ -45,6 +48,7 @@ export interface PartitionStatus {
 
 export interface PipelineState {
   readonly working: boolean
+  readonly calls: number
   readonly inFlight: number
   readonly unpublished: number
   readonly lanes: Lanes<Task>
@@ -59,7 +63,7 @@ export interface PipelineState {
 
 /** Goes through everything that is queued. */
 export const pipelineStatus = (state: PipelineState): PipelineStatus => {
-  const { circuits, epoch, inFlight, lanes, unpublished, working } = state
+  const { calls, circuits, epoch, inFlight, lanes, unpublished, working } = state
   const dated = <P extends Pause>(pause: P): P => ({
     ...pause,
     since: epoch + pause.since,
@@ -90,6 +94,7 @@ export const pipelineStatus = (state: PipelineState): PipelineStatus => {
   for (const { unreserved } of state.owned) for (const task of unreserved) add(task, undefined)
   return {
     working,
+    calls,
     inFlight,
     queued,
     waiting,

@@ -62,6 +62,20 @@ describe("PartitionProgress", () => {
     assert.strictEqual(progress.snapshot(NOW).offset, 16)
   })
 
+  it("counts requests as sent no sooner than an owner before, whose hearing of the API's clock was better, and hands on what that has changed untimed", () => {
+    const before = fresh()
+    before.receive(0)
+    before.changedBefore(NOW + 1_500)
+    const after = new PartitionProgress(before.snapshot(NOW))
+    assert.strictEqual(after.untimedBefore, NOW + 1_500)
+    after.receive(0)
+    const snapshot = after.snapshot(NOW - 800)
+    assert.strictEqual(snapshot.since, NOW)
+    assert.strictEqual(new PartitionProgress(snapshot).untimedBefore, NOW + 1_500)
+    const later = after.snapshot(NOW + 2_000)
+    assert.strictEqual(new PartitionProgress(later).untimedBefore, NOW + 2_000)
+  })
+
   it("moves past offsets that do not exist, and never back", () => {
     const progress = fresh()
     progress.advance(5)

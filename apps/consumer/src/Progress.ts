@@ -45,6 +45,7 @@ export class PartitionProgress {
   #committed: CommittedOffset
   #through: number
   #since = 0
+  #untimedBefore: number
   #ahead = 0
   #allowance = RESERVED_AHEAD
   #isMarked = false
@@ -69,9 +70,14 @@ export class PartitionProgress {
     this.#position = committed.offset
     this.#committed = committed
     this.#through = committed.offset
+    this.#since = this.#reservedBefore.since
+    this.untimedBefore = this.#untimedBefore = this.#since + (decoded?.untimed ?? 0)
   }
 
   readonly intact: boolean
+
+  /** An owner before us may have changed any address up to then, in the API's clock, without knowing when. */
+  readonly untimedBefore: number
 
   /** The next offset to be received. */
   get position(): number {
@@ -151,6 +157,11 @@ export class PartitionProgress {
     this.#ahead -= 1
   }
 
+  /** An address of the partition was changed, it is not known when, but before then. */
+  changedBefore(time: number): void {
+    this.#untimedBefore = Math.max(this.#untimedBefore, time)
+  }
+
   /** Everything before `offset` has been received or does not exist. */
   advance(offset: number): void {
     if (offset > this.#position) this.#position = offset
@@ -177,6 +188,11 @@ export class PartitionProgress {
 
   goOn(): void {
     this.#isHeld = false
+  }
+
+  /** From when on those count as sent, for whoever reads the last commit, that are reserved and have not been sent; `undefined` where there are none. */
+  get reservedSince(): number | undefined {
+    return this.#ahead > 0 ? this.#since : undefined
   }
 
   /** Whether it is held, and the group's last commit still says of requests that they may have been sent that were not. */
@@ -223,15 +239,23 @@ export class PartitionProgress {
     const offset = head ?? this.#position
     if (head !== undefined) addRun(done, at, this.#position)
     for (const { end, start } of this.#doneBefore) addRun(done, Math.max(start, this.#position), end)
+    // No clock that we hear of is behind what was committed before.
+    const since = Math.max(now, this.#since)
     const through = this.#isHeld && this.isCaughtUp
       ? offset
       : this.isCaughtUp
       ? Math.max(this.#through, reservable)
       : this.#through
     const reservation = this.isCaughtUp
-      ? { through, since: now, attempted }
+      ? { through, since, attempted }
       : reservationFrom(offset, this.#reservedBefore)
-    return { offset, metadata: encodeMetadata(offset, { owner: this.#owner, reservation, done }), through, since: now }
+    const untimed = Math.max(0, this.#untimedBefore - reservation.since)
+    return {
+      offset,
+      metadata: encodeMetadata(offset, { owner: this.#owner, reservation, untimed, done }),
+      through,
+      since
+    }
   }
 
   /** A commit of a snapshot has succeeded. */

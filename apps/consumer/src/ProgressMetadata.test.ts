@@ -13,6 +13,7 @@ const SINCE = Date.UTC(2026, 10, 24)
 const sample: ProgressMetadata = {
   owner: "group-7b0c",
   reservation: { through: 1050, since: SINCE, attempted: new Map([[1000, SINCE - 20], [1002, SINCE - 7]]) },
+  untimed: 1_200,
   done: [{ start: 1001, end: 1002 }, { start: 1003, end: 1030 }]
 }
 
@@ -30,7 +31,12 @@ const crowd = (choices: Choices): ProgressMetadata => {
     else done.push({ start: offset, end: offset + 1 })
     if (isSparse && spacing > 1) done.push({ start: offset + 1, end: offset + spacing })
   }
-  return { owner: "o".repeat(292), reservation: { through: OFFSET + 2 ** 51, since: SINCE, attempted }, done }
+  return {
+    owner: "o".repeat(292),
+    reservation: { through: OFFSET + 2 ** 51, since: SINCE, attempted },
+    untimed: 2_000,
+    done
+  }
 }
 
 describe("The metadata", () => {

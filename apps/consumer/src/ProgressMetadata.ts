@@ -2,12 +2,15 @@ import type { CommittedOffset } from "@origin-regions/kafka/KafkaAdmin"
 import { crc32 } from "node:zlib"
 import { decodeRuns, type DoneRun, encodeRuns } from "./DoneRuns.ts"
 import { coarser, decodeReservation, encodeReservation, type Reservation } from "./Reservation.ts"
+import { pushVarint, readVarints } from "./Varints.ts"
 
 /** What a commit's metadata says beyond its offset: whose the partition is, which requests may have been sent, and which further ones are done. */
 export interface ProgressMetadata {
   /** The transactional id of the owner, whose transaction may be pending on the partition; empty where it makes none. */
   readonly owner: string
   readonly reservation: Reservation
+  /** For how long beyond the reservation's `since` the owner may have changed addresses of the partition without knowing when, in milliseconds. */
+  readonly untimed: number
   readonly done: ReadonlyArray<DoneRun>
 }
 
@@ -15,11 +18,11 @@ export interface ProgressMetadata {
 const MAX_LENGTH = 4_096
 
 /*
- * Version "." the offset that it was made for "." CRC-32 of the rest "." reservation and done runs in base64url "." owner.
+ * Version "." the offset that it was made for "." CRC-32 of the rest "." untimed (a varint), reservation and done runs in base64url "." owner.
  */
 
-const VERSION = "1"
-const METADATA = /^1\.(\d{1,16})\.([0-9a-f]{1,8})\.([A-Za-z0-9_-]+)\.(.*)$/s
+const VERSION = "2"
+const METADATA = /^2\.(\d{1,16})\.([0-9a-f]{1,8})\.([A-Za-z0-9_-]+)\.(.*)$/s
 
 /** Within Kafka's limit; where a time for each request that was sent is too much, they share one. */
 export const encodeMetadata = (offset: number, metadata: ProgressMetadata): string => {
@@ -28,10 +31,11 @@ export const encodeMetadata = (offset: number, metadata: ProgressMetadata): stri
   return write(offset, { ...metadata, reservation: coarser(metadata.reservation) })
 }
 
-const write = (offset: number, { done, owner, reservation }: ProgressMetadata): string => {
-  const payload = Buffer.from([...encodeReservation(offset, reservation), ...encodeRuns(offset, done)]).toString(
-    "base64url"
-  )
+const write = (offset: number, { done, owner, reservation, untimed }: ProgressMetadata): string => {
+  const bytes: Array<number> = []
+  pushVarint(bytes, untimed)
+  const payload = Buffer.from([...bytes, ...encodeReservation(offset, reservation), ...encodeRuns(offset, done)])
+    .toString("base64url")
   return `${VERSION}.${offset}.${checksum(offset, payload, owner)}.${payload}.${owner}`
 }
 
@@ -44,9 +48,12 @@ export const decodeMetadata = ({ metadata, offset }: CommittedOffset): ProgressM
   if (match === null) return undefined
   const [, madeFor, sum, payload = "", owner = ""] = match
   if (Number(madeFor) !== offset || checksum(offset, payload, owner) !== sum) return undefined
-  const reserved = decodeReservation(offset, Buffer.from(payload, "base64url"))
+  const { rest, values: [untimed] } = readVarints(Buffer.from(payload, "base64url"), 1) ?? { values: [] }
+  const reserved = rest === undefined ? undefined : decodeReservation(offset, rest)
   const done = reserved === undefined ? undefined : decodeRuns(offset, [...reserved.rest])
-  return reserved === undefined || done === undefined ? undefined : { owner, reservation: reserved.reservation, done }
+  return untimed === undefined || reserved === undefined || done === undefined
+    ? undefined
+    : { owner, reservation: reserved.reservation, untimed, done }
 }
 
 /** Whose transaction may be pending on a partition with such a commit. */

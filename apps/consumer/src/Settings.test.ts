@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { SettingsError } from "@origin-regions/domain/SettingsError"
 import { topicNames } from "@origin-regions/domain/TopicNames"
+import { SettingsError } from "@origin-regions/settings/SettingsError"
 import { Duration, Redacted, Result, Runtime } from "effect"
 import { readSettings } from "./Settings.ts"
 
@@ -30,19 +30,21 @@ describe("The consumer's settings", () => {
       deadLettersTopic: topicNames.deadLetters,
       delivery: "exactly-once",
       concurrency: 64,
+      batchSize: 100,
       requestDeadline: Duration.hours(24),
       sessionTimeout: Duration.seconds(45),
       rebalanceTimeout: Duration.seconds(60),
       drainTimeout: Duration.seconds(30),
       httpHost: "127.0.0.1",
       httpPort: 8788,
+      httpToken: undefined,
       logFormat: "json",
       logLevel: "Info"
     })
   })
 
   it("can all be set", () => {
-    const { api, kafka, ...own } = settingsOf({
+    const { api, httpToken, kafka, ...own } = settingsOf({
       KAFKA_BROKERS: "a:1,b:2",
       KAFKA_GROUP_ID: "us",
       REQUESTS_TOPIC: "in",
@@ -50,6 +52,7 @@ describe("The consumer's settings", () => {
       DEAD_LETTERS_TOPIC: "dead",
       DELIVERY: "at-least-once",
       CONCURRENCY: "7",
+      API_BATCH_SIZE: "20",
       REQUEST_DEADLINE: "2 minutes",
       KAFKA_SESSION_TIMEOUT: "11 seconds",
       KAFKA_REBALANCE_TIMEOUT: "30 seconds",
@@ -57,9 +60,11 @@ describe("The consumer's settings", () => {
       API_TIMEOUT: "5 seconds",
       HTTP_HOST: "::1",
       HTTP_PORT: "0",
+      HTTP_TOKEN: "s3cret",
       LOG_FORMAT: "logfmt",
       LOG_LEVEL: "Debug"
     })
+    assert.strictEqual(httpToken === undefined ? undefined : Redacted.value(httpToken), "s3cret")
     assert.deepStrictEqual(kafka.brokers, ["a:1", "b:2"])
     assert.deepStrictEqual([api.timeout, api.connections], [Duration.seconds(5), 7])
     assert.deepStrictEqual(own, {
@@ -69,6 +74,7 @@ describe("The consumer's settings", () => {
       deadLettersTopic: "dead",
       delivery: "at-least-once",
       concurrency: 7,
+      batchSize: 20,
       requestDeadline: Duration.minutes(2),
       sessionTimeout: Duration.seconds(11),
       rebalanceTimeout: Duration.seconds(30),
@@ -135,7 +141,15 @@ describe("The consumer's settings", () => {
     { environment: { OUTCOMES_TOPIC: topicNames.requests }, settings: ["REQUESTS_TOPIC"] },
     { environment: { DEAD_LETTERS_TOPIC: topicNames.requests }, settings: ["REQUESTS_TOPIC"] },
     { environment: { DEAD_LETTERS_TOPIC: topicNames.outcomes }, settings: [] },
-    { environment: { REQUESTS_TOPIC: ".." }, settings: ["REQUESTS_TOPIC"] }
+    { environment: { REQUESTS_TOPIC: ".." }, settings: ["REQUESTS_TOPIC"] },
+    { environment: { HTTP_HOST: "0.0.0.0" }, settings: ["HTTP_TOKEN"] },
+    { environment: { HTTP_HOST: "::" }, settings: ["HTTP_TOKEN"] },
+    { environment: { HTTP_HOST: "consumer.internal" }, settings: ["HTTP_TOKEN"] },
+    { environment: { HTTP_HOST: "0.0.0.0", HTTP_TOKEN: "t0ken" }, settings: [] },
+    { environment: { HTTP_HOST: "0.0.0.0", HTTP_TOKEN: "two words" }, settings: ["HTTP_TOKEN"] },
+    { environment: { HTTP_HOST: "localhost" }, settings: [] },
+    { environment: { HTTP_HOST: "127.8.9.10" }, settings: [] },
+    { environment: { HTTP_HOST: "::1" }, settings: [] }
   ])("are checked against each other: $environment", ({ environment, settings }) => {
     assert.deepStrictEqual(wrong(environment), settings)
   })
@@ -159,6 +173,7 @@ describe("The consumer's settings", () => {
     assert.notInclude(message, "s3cret")
     const settings = settingsOf({ ...secrets, CLOUDFLARE_API_TOKEN: "s3cret-token" })
     assert.notInclude(JSON.stringify(settings), "s3cret")
-    assert.strictEqual(Redacted.value(settings.kafka.sasl?.password ?? Redacted.make("")), "s3cret-password")
+    const { sasl } = settings.kafka
+    assert.strictEqual(sasl?.mechanism === "PLAIN" && Redacted.value(sasl.password), "s3cret-password")
   })
 })

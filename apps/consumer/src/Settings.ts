@@ -1,32 +1,105 @@
-import { type ApiSettings, readApiSettings } from "@origin-regions/api-client/ApiSettings"
-import type { SettingProblem } from "@origin-regions/domain/SettingProblem"
-import { type Environment, SettingReader } from "@origin-regions/domain/SettingReader"
-import { readTopicName, topicNames } from "@origin-regions/domain/TopicNames"
-import { type KafkaSettings, readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
+import { type ApiSettings, apiSettings, readApiSettings } from "@origin-regions/api-client/ApiSettings"
+import { BATCH_LIMIT } from "@origin-regions/api-client/OriginRegionsApi"
+import { type KafkaSettings, kafkaSettings, readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
+import { topicSettings } from "@origin-regions/kafka/TopicSettings"
+import type { Environment } from "@origin-regions/settings/Environment"
+import { defaulted, optional, type Values } from "@origin-regions/settings/Setting"
+import type { SettingProblem } from "@origin-regions/settings/SettingProblem"
+import { SettingReader } from "@origin-regions/settings/SettingReader"
+import { duration, oneOf, secret, text, wholeNumber } from "@origin-regions/settings/SettingType"
 import { Duration, Result } from "effect"
+import { isLoopback } from "./BearerToken.ts"
 
-const deliveries = ["exactly-once", "at-least-once"] as const
-const logFormats = ["json", "pretty", "logfmt"] as const
-const logLevels = ["Trace", "Debug", "Info", "Warn", "Error", "Fatal"] as const
+/** What only the consumer is told. A new setting is declared here, and is thereby read, part of `Settings` and documented (`npm run documents`). */
+const ownSettings = {
+  groupId: defaulted("KAFKA_GROUP_ID", text("a consumer group's name", /^\S{1,255}$/), {
+    default: "origin-regions",
+    meaning: "the consumer group",
+    example: "edge-mappings"
+  }),
+  delivery: defaulted("DELIVERY", oneOf(["exactly-once", "at-least-once"]), {
+    default: "exactly-once",
+    meaning: "`exactly-once` needs Kafka 2.5 or newer: see [guarantees](guarantees.md)",
+    example: "at-least-once"
+  }),
+  concurrency: defaulted("CONCURRENCY", wholeNumber(1, 4096), {
+    default: "64",
+    meaning: "calls to the API at a time",
+    example: "16"
+  }),
+  batchSize: defaulted("API_BATCH_SIZE", wholeNumber(1, BATCH_LIMIT), {
+    default: `${BATCH_LIMIT}`,
+    meaning: "upserts or deletes that may go in one call: see [batches](waiting.md#batches)",
+    example: "20"
+  }),
+  requestDeadline: defaulted("REQUEST_DEADLINE", duration(), {
+    default: "24 hours",
+    meaning: "how long a request is tried before it fails as `gave_up`",
+    example: "2 hours"
+  }),
+  drainTimeout: defaulted("DRAIN_TIMEOUT", duration(), {
+    default: "30 seconds",
+    meaning: "how long a rebalance is held for what is in flight; less than `KAFKA_REBALANCE_TIMEOUT`",
+    example: "20 seconds"
+  }),
+  rebalanceTimeout: defaulted("KAFKA_REBALANCE_TIMEOUT", duration(), {
+    default: "60 seconds",
+    meaning: "how long the group waits for a member in a rebalance",
+    example: "2 minutes"
+  }),
+  sessionTimeout: defaulted(
+    "KAFKA_SESSION_TIMEOUT",
+    duration({ minimum: Duration.seconds(10), expected: "at least 10 seconds, as a heartbeat is sent every 3" }),
+    {
+      default: "45 seconds",
+      meaning: "without a heartbeat for this long a member is out",
+      example: "10 seconds"
+    }
+  ),
+  httpHost: defaulted(
+    "HTTP_HOST",
+    text("a host name or an IP address to listen on", /^[0-9A-Za-z:._-]+$/),
+    {
+      default: "127.0.0.1",
+      meaning: "where `/health/live`, `/health/ready`, `/status` and `/metrics` are",
+      example: "::1"
+    }
+  ),
+  httpPort: defaulted("HTTP_PORT", wholeNumber(0, 65_535), {
+    default: "8788",
+    meaning: "their port; 0 takes any",
+    example: "0"
+  }),
+  httpToken: optional(
+    "HTTP_TOKEN",
+    secret("a bearer token", {
+      matches: /^[!-~]+$/,
+      expected: "a bearer token, without spaces and control characters"
+    }),
+    {
+      meaning: "who may see `/status` and `/metrics`: see [HTTP](#http). Must be set where `HTTP_HOST` is not loopback",
+      example: "6Jk1WvL0xqCeVhU4tQ9g"
+    }
+  ),
+  logFormat: defaulted("LOG_FORMAT", oneOf(["json", "pretty", "logfmt"]), {
+    default: "json",
+    meaning: "how the log is written, to stdout",
+    example: "logfmt"
+  }),
+  logLevel: defaulted("LOG_LEVEL", oneOf(["Trace", "Debug", "Info", "Warn", "Error", "Fatal"]), {
+    default: "Info",
+    meaning: "from which level on",
+    example: "Debug"
+  })
+}
+
+/** All that the consumer reads. */
+export const consumerSettings = { kafka: kafkaSettings, topics: topicSettings, api: apiSettings, own: ownSettings }
 
 /** Everything that the consumer can be told by its environment. */
-export interface Settings {
+export interface Settings extends Values<typeof topicSettings>, Values<typeof ownSettings> {
   readonly kafka: KafkaSettings
   readonly api: ApiSettings["Service"]
-  readonly groupId: string
-  readonly requestsTopic: string
-  readonly outcomesTopic: string
-  readonly deadLettersTopic: string
-  readonly delivery: (typeof deliveries)[number]
-  readonly concurrency: number
-  readonly requestDeadline: Duration.Duration
-  readonly sessionTimeout: Duration.Duration
-  readonly rebalanceTimeout: Duration.Duration
-  readonly drainTimeout: Duration.Duration
-  readonly httpHost: string
-  readonly httpPort: number
-  readonly logFormat: (typeof logFormats)[number]
-  readonly logLevel: (typeof logLevels)[number]
 }
 
 /** Reads every setting before it reports any problem; those between two settings included. */
@@ -34,30 +107,10 @@ export const readSettings = (environment: Environment): Result.Result<Settings, 
   const reader = new SettingReader(environment)
   const kafka = readKafkaSettings(environment)
   const api = readApiSettings(environment)
-  const own = {
-    groupId: reader.text("KAFKA_GROUP_ID", "a consumer group's name", {
-      default: "origin-regions",
-      pattern: /^\S{1,255}$/
-    }),
-    requestsTopic: readTopicName(reader, "REQUESTS_TOPIC", topicNames.requests),
-    outcomesTopic: readTopicName(reader, "OUTCOMES_TOPIC", topicNames.outcomes),
-    deadLettersTopic: readTopicName(reader, "DEAD_LETTERS_TOPIC", topicNames.deadLetters),
-    delivery: reader.oneOf("DELIVERY", deliveries, { default: "exactly-once" }) ?? "exactly-once",
-    concurrency: reader.integer("CONCURRENCY", { minimum: 1, maximum: 4096 }, { default: 64 }),
-    requestDeadline: reader.duration("REQUEST_DEADLINE", { default: Duration.hours(24) }),
-    sessionTimeout: reader.duration("KAFKA_SESSION_TIMEOUT", { default: Duration.seconds(45) }),
-    rebalanceTimeout: reader.duration("KAFKA_REBALANCE_TIMEOUT", { default: Duration.seconds(60) }),
-    drainTimeout: reader.duration("DRAIN_TIMEOUT", { default: Duration.seconds(30) }),
-    httpHost: reader.text("HTTP_HOST", "a host name or an IP address to listen on", {
-      default: "127.0.0.1",
-      pattern: /^[0-9A-Za-z:._-]+$/
-    }),
-    httpPort: reader.integer("HTTP_PORT", { minimum: 0, maximum: 65_535 }, { default: 8788 }),
-    logFormat: reader.oneOf("LOG_FORMAT", logFormats, { default: "json" }) ?? "json",
-    logLevel: reader.oneOf("LOG_LEVEL", logLevels, { default: "Info" }) ?? "Info"
-  }
+  const own = reader.readAll({ ...topicSettings, ...ownSettings })
   checkTimeouts(reader, own, Result.isSuccess(api) ? api.success.timeout : undefined)
   checkTopics(reader, own)
+  checkHttp(reader, own)
   return Result.flatMap(
     reader.result(own, problemsOf(kafka), problemsOf(api)),
     // Both have succeeded where there is no problem.
@@ -71,42 +124,45 @@ export const readSettings = (environment: Environment): Result.Result<Settings, 
 const problemsOf = <A>(read: Result.Result<A, ReadonlyArray<SettingProblem>>): ReadonlyArray<SettingProblem> =>
   Result.isFailure(read) ? read.failure : []
 
-type Timeouts = Pick<Settings, "sessionTimeout" | "rebalanceTimeout" | "drainTimeout">
+type Timeouts = Pick<Settings, "rebalanceTimeout" | "drainTimeout">
 
-/** A call must end within a drain, a drain within a rebalance, and several heartbeats must fit into a session. */
+/** A call must end within a drain, and a drain within a rebalance. */
 const checkTimeouts = (
   reader: SettingReader,
-  { drainTimeout, rebalanceTimeout, sessionTimeout }: Timeouts,
+  { drainTimeout, rebalanceTimeout }: Timeouts,
   apiTimeout: Duration.Duration | undefined
 ): void => {
   if (!Duration.isLessThan(drainTimeout, rebalanceTimeout)) {
     reader.problem(
-      "DRAIN_TIMEOUT",
+      ownSettings.drainTimeout,
       `less than KAFKA_REBALANCE_TIMEOUT (${Duration.format(rebalanceTimeout)})`,
       Duration.format(drainTimeout)
     )
   }
   if (apiTimeout !== undefined && !Duration.isLessThan(apiTimeout, drainTimeout)) {
     reader.problem(
-      "API_TIMEOUT",
+      apiSettings.timeout,
       `less than DRAIN_TIMEOUT (${Duration.format(drainTimeout)})`,
       Duration.format(apiTimeout)
     )
   }
-  if (Duration.isLessThan(sessionTimeout, Duration.seconds(10))) {
+}
+
+const checkTopics = (reader: SettingReader, topics: Values<typeof topicSettings>): void => {
+  if (topics.requestsTopic === topics.outcomesTopic || topics.requestsTopic === topics.deadLettersTopic) {
     reader.problem(
-      "KAFKA_SESSION_TIMEOUT",
-      "at least 10 seconds, as a heartbeat is sent every 3",
-      Duration.format(sessionTimeout)
+      topicSettings.requestsTopic,
+      "a topic of its own: the consumer would read what it writes",
+      topics.requestsTopic
     )
   }
 }
 
-const checkTopics = (
-  reader: SettingReader,
-  topics: Pick<Settings, "requestsTopic" | "outcomesTopic" | "deadLettersTopic">
-): void => {
-  if (topics.requestsTopic === topics.outcomesTopic || topics.requestsTopic === topics.deadLettersTopic) {
-    reader.problem("REQUESTS_TOPIC", "a topic of its own: the consumer would read what it writes", topics.requestsTopic)
+const checkHttp = (reader: SettingReader, { httpHost }: Values<typeof ownSettings>): void => {
+  if (!isLoopback(httpHost) && !reader.isSet(ownSettings.httpToken)) {
+    reader.problem(
+      ownSettings.httpToken,
+      `a bearer token for /status and /metrics, as others can reach them where HTTP_HOST is ${httpHost}`
+    )
   }
 }

@@ -8,6 +8,7 @@ const busy: Pause = { since: noon - 60_000, until: noon + 10_000, failures: 5, r
 
 const idle: PipelineStatus = {
   working: true,
+  calls: 0,
   inFlight: 0,
   queued: 0,
   waiting: 0,

@@ -32,6 +32,8 @@ export interface Task {
   firstTriedAt: number | undefined
   /** Why its lane waits for another attempt at it, while it does. */
   wait: Pause | undefined
+  /** Whether it was refused in a batch: the API tells why only where it goes alone. */
+  goesAlone: boolean
   /** Whether an earlier attempt, here or by an owner before us, may have been applied without our knowing. */
   inDoubt: boolean
 }
@@ -46,6 +48,13 @@ export const LOCAL = ""
 /** The group of lanes that a request's lane belongs to: its zone. */
 export const groupOf = ({ request: { originIp, zoneId } }: Task): string =>
   zoneId !== null && originIp !== null ? zoneId : LOCAL
+
+/** What a request asks for that can be asked for in a batch; `undefined` where it goes alone. */
+export const batchedOperation = ({ goesAlone, request: { verdict } }: Task): "upsert" | "delete" | undefined => {
+  if (goesAlone || verdict._tag !== "Apply") return undefined
+  const { operation } = verdict.change
+  return operation === "create" ? undefined : operation
+}
 
 export const sizeOf = ({ headers, key, value }: SourceRecord): number =>
   headers.reduce((size, header) => size + (header.value?.length ?? 0), 0) + (key?.length ?? 0) + (value?.length ?? 0)

@@ -2,11 +2,12 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { ApiSettings } from "@origin-regions/api-client/ApiSettings"
 import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
-import { SettingsError } from "@origin-regions/domain/SettingsError"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaConsumer } from "@origin-regions/kafka/KafkaConsumer"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { KafkaTransactions } from "@origin-regions/kafka/KafkaTransactions"
+import { completeEnvironment } from "@origin-regions/settings/EnvironmentFile"
+import { SettingsError } from "@origin-regions/settings/SettingsError"
 import {
   Cause,
   Console,
@@ -61,7 +62,7 @@ const application = (settings: Settings) => {
   const delivering = Layer.unwrap(
     Effect.map(Effect.flatMap(SecureRandom.SecureRandom, ({ uuidV4 }) => uuidV4()), (id) => delivery(settings, id))
   ).pipe(Layer.provide(SecureRandom.layerWebCrypto))
-  return HttpServer.layer({ ...settings, host: settings.httpHost, port: settings.httpPort })
+  return HttpServer.layer({ ...settings, host: settings.httpHost, port: settings.httpPort, token: settings.httpToken })
     .pipe(
       Layer.provideMerge(GroupMember.layer(settings)),
       Layer.provide(Pipeline.layer(settings)),
@@ -81,7 +82,7 @@ const close = Effect.fnUntraced(function*(scope: Scope.Closeable, exit: Exit.Exi
 })
 
 const main = Effect.gen(function*() {
-  const settings = readSettings(process.env)
+  const settings = Result.flatMap(completeEnvironment(process.env), ({ environment }) => readSettings(environment))
   if (Result.isFailure(settings)) return yield* new SettingsError({ problems: settings.failure })
   const scope = yield* Scope.make()
   return yield* Layer.buildWithScope(application(settings.success), scope).pipe(

@@ -15,6 +15,17 @@ describe("ApiClock", () => {
       assert.strictEqual(clock.reached(), 3_600_000 - 5_000)
     }))
 
+  it.effect("can tell what the API's clock had not reached when it answered", () =>
+    Effect.gen(function*() {
+      const clock = new ApiClock(yield* Clock.Clock)
+      assert.isAbove(clock.beyond(), 4_999)
+      for (const api of [1_000_000, 1_000_999, 1_001_000]) {
+        clock.observe(date(api))
+        assert.isAbove(clock.beyond(), api + 999)
+        assert.isAtMost(clock.beyond(), api + 2_000)
+      }
+    }))
+
   it.effect("has passed every change that it saw", () =>
     Effect.gen(function*() {
       const clock = new ApiClock(yield* Clock.Clock)

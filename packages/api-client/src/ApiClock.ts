@@ -8,6 +8,9 @@ const WINDOW_MILLIS = 60_000
 /** How far an API that does not tell its time is taken to be behind this machine. */
 const UNKNOWN_CLOCK_MILLIS = 5_000
 
+/** How far the API's clock can be beyond the `Date` of an answer. */
+const SECONDS_BEHIND_MILLIS = 2_000
+
 /**
  * The API's clock, as far as the `Date` headers of its answers tell. They have whole seconds and are as old as the answer, so what is known for
  * sure is a time that the API's clock has reached; the best of the last observations is less than a second behind. Runs on the monotonic clock: setting this machine's
@@ -52,6 +55,18 @@ export class ApiClock {
       ? this.#bestBefore
       : this.#best
     return Math.floor(this.#now() + (difference ?? -UNKNOWN_CLOCK_MILLIS))
+  }
+
+  /**
+   * A time that the API's clock had not reached when it gave the answer that was observed last: what answers tell has whole seconds, which servers are known to renew
+   * late.
+   */
+  beyond(): number {
+    return this.reached() + (this.#isKnown ? SECONDS_BEHIND_MILLIS : 2 * UNKNOWN_CLOCK_MILLIS)
+  }
+
+  get #isKnown(): boolean {
+    return this.#best !== undefined || this.#bestBefore !== undefined
   }
 
   #now(): number {

@@ -120,10 +120,15 @@ export class ApiQuota {
     this.#spent = this.#underWay()
   }
 
-  /** Where the calls are limited at all, as far as is known. */
+  /** Whether calls are limited at all, as far as is known. */
+  get isKnown(): boolean {
+    return this.#told !== undefined || this.#options.calls !== undefined
+  }
+
+  /** Where `isKnown`. */
   get status(): QuotaStatus | undefined {
     const { calls } = this.#options
-    if (this.#told === undefined && calls === undefined) return undefined
+    if (!this.isKnown) return undefined
     const { waitMillis } = this
     const left = this.#told === undefined ? this.#tokens : this.#leftTold(this.#told)
     return {

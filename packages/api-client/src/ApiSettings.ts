@@ -1,7 +1,10 @@
-import type { SettingProblem } from "@origin-regions/domain/SettingProblem"
-import { type Environment, SettingReader } from "@origin-regions/domain/SettingReader"
-import { SettingsError } from "@origin-regions/domain/SettingsError"
-import { Config, ConfigProvider, Context, Duration, Effect, Layer, Option, Redacted, Result } from "effect"
+import { configuredEnvironment, type Environment } from "@origin-regions/settings/Environment"
+import { defaulted, optional, type Values } from "@origin-regions/settings/Setting"
+import type { SettingProblem } from "@origin-regions/settings/SettingProblem"
+import { SettingReader } from "@origin-regions/settings/SettingReader"
+import { SettingsError } from "@origin-regions/settings/SettingsError"
+import { duration, oneOf, secret, text, webAddress, wholeNumber } from "@origin-regions/settings/SettingType"
+import { Context, Duration, Effect, Layer, Redacted, Result } from "effect"
 import type { QuotaOptions } from "./ApiQuota.ts"
 
 /** How calls are authorised: an API token, or an account's e-mail address with its API key. */
@@ -9,48 +12,82 @@ export type ApiCredential =
   | { readonly _tag: "Token"; readonly token: Redacted.Redacted }
   | { readonly _tag: "Key"; readonly email: string; readonly key: Redacted.Redacted }
 
-const defaultBaseUrl = "https://api.cloudflare.com/client/v4"
-const defaultConnections = 64
-const shortestTimeout = Duration.millis(1)
-const longestTimeout = Duration.minutes(10)
-
-/** Stands for a value that a problem must not show. */
-const hidden = "(hidden)"
-
-const names = [
-  "CLOUDFLARE_API_TOKEN",
-  "CLOUDFLARE_EMAIL",
-  "CLOUDFLARE_API_KEY",
-  "CLOUDFLARE_BASE_URL",
-  "API_GENERATION",
-  "API_TIMEOUT",
-  "API_QUOTA",
-  "API_QUOTA_SHARE"
-]
-
 /** Where the published limit counts even before an answer has told of one. */
 const cloudflareHost = "api.cloudflare.com"
 
 /** Calls in five minutes, for each token: https://developers.cloudflare.com/fundamentals/api/reference/limits/ */
 const cloudflareQuota = 1_200
-const defaultQuotaShare = 90
+
+const defaultBaseUrl = `https://${cloudflareHost}/client/v4`
+const defaultConnections = 64
+
+/** What isn't printable ASCII without spaces can't be a credential, nor stand in a header. */
+const credential = (expected: string) =>
+  secret(expected, { matches: /^[!-~]*$/, expected: `${expected}, without spaces and control characters` })
+
+/** How the API is reached. The names of the credential and the base URL are those that the official SDKs read. */
+export const apiSettings = {
+  token: optional("CLOUDFLARE_API_TOKEN", credential("an API token"), {
+    meaning: "the API token; or instead:",
+    example: "Sn3lZJTBX6kkg7OdcBUAxOO963GEIyGQqnFTOFYY"
+  }),
+  email: optional(
+    "CLOUDFLARE_EMAIL",
+    text("the e-mail address that CLOUDFLARE_API_KEY belongs to", /^[!-~]+@[!-~]+$/),
+    { meaning: "an account's e-mail address, with its API key", example: "ops@example.com" }
+  ),
+  key: optional("CLOUDFLARE_API_KEY", credential("the API key that belongs to CLOUDFLARE_EMAIL"), {
+    meaning: "the API key of that account",
+    example: "144c9defac04969c7bfad8efaa8ea194"
+  }),
+  baseUrl: defaulted("CLOUDFLARE_BASE_URL", webAddress, {
+    default: defaultBaseUrl,
+    meaning: "where the API is",
+    example: "http://api.internal:8787/client/v4"
+  }),
+  generation: defaulted("API_GENERATION", oneOf(["1", "2", "auto"]), {
+    default: "auto",
+    meaning: "[the API's wire](#the-generations-of-the-api)",
+    example: "2"
+  }),
+  timeout: defaulted(
+    "API_TIMEOUT",
+    duration({
+      minimum: Duration.millis(1),
+      maximum: Duration.minutes(10),
+      expected: "a duration from 1 milli to 10 minutes"
+    }),
+    {
+      default: "10 seconds",
+      meaning: "how long one HTTP request may take; less than `DRAIN_TIMEOUT`",
+      example: "5 seconds"
+    }
+  ),
+  quota: defaulted(
+    "API_QUOTA",
+    text(
+      "auto, none, or a number of calls in five minutes from 1 to 1000000000",
+      /^(?:auto|none|[1-9]\d{0,8}|1000000000)$/
+    ),
+    {
+      default: "auto",
+      meaning: "calls in five minutes that the token has: see [the quota](waiting.md#the-quota)",
+      example: "600"
+    }
+  ),
+  quotaShare: defaulted("API_QUOTA_SHARE", wholeNumber(1, 100), {
+    default: "90",
+    meaning: "how much of the quota the group uses, in percent; the rest is for people",
+    example: "50"
+  })
+}
 
 /** The wire that is spoken: `auto` asks the API which one it has. */
 export type ApiGeneration = 1 | 2 | "auto"
 
 /**
- * Where the API is and how it is called. Credential and base URL are set by the variables that the official SDKs read:
- *
- * - `CLOUDFLARE_API_TOKEN`, or `CLOUDFLARE_EMAIL` with `CLOUDFLARE_API_KEY`;
- * - `CLOUDFLARE_BASE_URL`: default `https://api.cloudflare.com/client/v4`;
- * - `API_GENERATION`: `1` (`/cache/origin_cloud_regions`), `2` (`/origin/cloud_regions`), or `auto` (default): 2 where the API has it, else 1;
- * - `API_TIMEOUT`: how long one HTTP request may take, connecting and reading included; default `10 seconds`;
- * - `API_QUOTA`: calls in five minutes that the token has, until answers tell of a limit; `auto` (default): 1200 at Cloudflare, elsewhere only what answers tell;
- *   `none`: calls are made without regard to any;
- * - `API_QUOTA_SHARE`: how much of the quota is used, in percent; default 90.
- *
- * `connections` limits how many calls are under way at once (64 unless a program says otherwise); the others wait for their turn,
- * within their timeout.
+ * Where the API is and how it is called; `apiSettings` are the settings. `connections` limits how many calls are under way at once (64 unless a program
+ * says otherwise); the others wait for their turn, within their timeout.
  */
 export class ApiSettings extends Context.Service<ApiSettings, {
   readonly baseUrl: URL
@@ -61,18 +98,11 @@ export class ApiSettings extends Context.Service<ApiSettings, {
   /** Left out: calls are made without regard to any. */
   readonly quota: QuotaOptions | undefined
 }>()("@origin-regions/api-client/ApiSettings") {
-  /** From the configuration, by the names above. */
+  /** From Effect's configuration. */
   static readonly layer = Layer.effect(
     ApiSettings,
     Effect.gen(function*() {
-      const provider = yield* ConfigProvider.ConfigProvider
-      const environment: Record<string, string> = {}
-      for (const name of names) {
-        // Text always parses; only a broken provider fails.
-        const value = yield* Effect.orDie(Config.option(Config.String(name)).parse(provider))
-        if (Option.isSome(value)) environment[name] = value.value
-      }
-      const settings = readApiSettings(environment)
+      const settings = readApiSettings(yield* configuredEnvironment(apiSettings))
       if (Result.isFailure(settings)) return yield* new SettingsError({ problems: settings.failure })
       return settings.success
     })
@@ -84,90 +114,57 @@ export const readApiSettings = (
   environment: Environment
 ): Result.Result<ApiSettings["Service"], ReadonlyArray<SettingProblem>> => {
   const reader = new SettingReader(environment)
-  const credential = readCredential(reader)
-  const baseUrl = readBaseUrl(reader)
+  const read = reader.readAll(apiSettings)
+  checkBaseUrl(reader, read)
   return reader.result({
-    credential,
-    baseUrl,
-    generation: readGeneration(reader),
-    timeout: readTimeout(reader, environment),
+    credential: credentialOf(reader, read),
+    baseUrl: read.baseUrl,
+    generation: read.generation === "1" ? 1 : read.generation === "2" ? 2 : "auto",
+    timeout: read.timeout,
     connections: defaultConnections,
-    quota: readQuota(reader, baseUrl)
+    quota: quotaOf(read)
   })
 }
 
-const readCredential = (reader: SettingReader): ApiCredential => {
-  const hasToken = reader.isSet("CLOUDFLARE_API_TOKEN")
-  const hasEmail = reader.isSet("CLOUDFLARE_EMAIL")
-  const hasKey = reader.isSet("CLOUDFLARE_API_KEY")
+/** Stands for a secret that a problem is told of. */
+const unset = Redacted.make("")
+
+type Read = Values<typeof apiSettings>
+
+const credentialOf = (reader: SettingReader, { email, key, token }: Read): ApiCredential => {
+  const hasToken = reader.isSet(apiSettings.token)
+  const hasEmail = reader.isSet(apiSettings.email)
+  const hasKey = reader.isSet(apiSettings.key)
   if (hasToken && (hasEmail || hasKey)) {
     reader.problem(
-      "CLOUDFLARE_API_TOKEN",
+      apiSettings.token,
       "one kind of credential, not two: unset it, or unset CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY",
-      hidden
+      "set"
     )
   }
   if (hasToken || (!hasEmail && !hasKey)) {
-    return {
-      _tag: "Token",
-      token: readSecret(
-        reader,
-        "CLOUDFLARE_API_TOKEN",
-        hasToken ? "an API token" : "an API token, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY instead"
-      )
+    if (!hasToken) {
+      reader.problem(apiSettings.token, "an API token, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY instead")
     }
+    return { _tag: "Token", token: token ?? unset }
   }
-  return {
-    _tag: "Key",
-    email: reader.text("CLOUDFLARE_EMAIL", "the e-mail address that CLOUDFLARE_API_KEY belongs to", {
-      pattern: /^[!-~]+@[!-~]+$/
-    }),
-    key: readSecret(reader, "CLOUDFLARE_API_KEY", "the API key that belongs to CLOUDFLARE_EMAIL")
-  }
+  if (!hasEmail) reader.problem(apiSettings.email, apiSettings.email.type.expected)
+  if (!hasKey) reader.problem(apiSettings.key, apiSettings.key.type.expected)
+  return { _tag: "Key", email: email ?? "", key: key ?? unset }
 }
 
-/** What isn't printable ASCII without spaces can't be a credential, nor stand in a header. */
-const readSecret = (reader: SettingReader, setting: string, expected: string): Redacted.Redacted => {
-  const secret = reader.secret(setting, expected)
-  if (!/^[!-~]*$/.test(Redacted.value(secret))) {
-    reader.problem(setting, `${expected}, without spaces and control characters`, hidden)
-  }
-  return secret
-}
-
-const readGeneration = (reader: SettingReader): ApiGeneration => {
-  const generation = reader.oneOf("API_GENERATION", ["1", "2", "auto"], { default: "auto" })
-  return generation === "1" ? 1 : generation === "2" ? 2 : "auto"
-}
-
-const readBaseUrl = (reader: SettingReader): URL => {
-  const url = reader.url("CLOUDFLARE_BASE_URL", { default: defaultBaseUrl })
-  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
+const checkBaseUrl = (reader: SettingReader, { baseUrl: { hash, password, search, username } }: Read): void => {
+  if (username !== "" || password !== "" || search !== "" || hash !== "") {
     reader.problem(
-      "CLOUDFLARE_BASE_URL",
+      apiSettings.baseUrl,
       `an address without user name, query and fragment, as ${defaultBaseUrl}`,
-      hidden
+      "(hidden)"
     )
   }
-  return url
 }
 
-const readQuota = (reader: SettingReader, { hostname }: URL): QuotaOptions | undefined => {
-  const quota = reader.text("API_QUOTA", "auto, none, or a number of calls in five minutes from 1 to 1000000000", {
-    default: "auto",
-    pattern: /^(?:auto|none|[1-9]\d{0,8}|1000000000)$/
-  })
-  const percent = reader.integer("API_QUOTA_SHARE", { minimum: 1, maximum: 100 }, { default: defaultQuotaShare })
+const quotaOf = ({ baseUrl, quota, quotaShare }: Read): QuotaOptions | undefined => {
   if (quota === "none") return undefined
-  const published = hostname === cloudflareHost ? cloudflareQuota : undefined
-  return { calls: quota === "auto" ? published : Number(quota), share: percent / 100 }
-}
-
-const readTimeout = (reader: SettingReader, environment: Environment): Duration.Duration => {
-  const timeout = reader.duration("API_TIMEOUT", { default: Duration.seconds(10) })
-  // Zero stands for a problem that is already told.
-  if (!Duration.isZero(timeout) && !Duration.between(timeout, { minimum: shortestTimeout, maximum: longestTimeout })) {
-    reader.problem("API_TIMEOUT", "a duration from 1 milli to 10 minutes", environment["API_TIMEOUT"])
-  }
-  return timeout
+  const published = baseUrl.hostname === cloudflareHost ? cloudflareQuota : undefined
+  return { calls: quota === "auto" ? published : Number(quota), share: quotaShare / 100 }
 }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { describeProblems } from "@origin-regions/domain/SettingProblem"
+import { describeProblems } from "@origin-regions/settings/SettingProblem"
 import { Effect, Redacted, Result } from "effect"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -15,6 +15,9 @@ const problemsOf = (environment: Environment) => {
   return Result.isFailure(settings) ? describeProblems(settings.failure) : "no problem"
 }
 
+/** The lines that name one each. */
+const problems = (environment: Environment) => problemsOf(environment).split("\n").slice(1)
+
 const temporaryDirectory = Effect.acquireRelease(
   Effect.promise(() => mkdtemp(join(tmpdir(), "kafka-settings-"))),
   (path) => Effect.promise(() => rm(path, { recursive: true }))
@@ -27,7 +30,7 @@ describe("readKafkaSettings", () => {
       ...plain,
       brokers: ["one:9092", "[::1]:9093", "10.0.0.1:9094"]
     })
-    const withDefault = readKafkaSettings({ KAFKA_BROKERS: " " }, { brokers: ["127.0.0.1:9092"] })
+    const withDefault = readKafkaSettings({ KAFKA_BROKERS: " " }, { brokers: "127.0.0.1:9092" })
     assert.deepStrictEqual(Result.getOrThrow(withDefault), { ...plain, brokers: ["127.0.0.1:9092"] })
   })
 
@@ -39,12 +42,72 @@ describe("readKafkaSettings", () => {
         KAFKA_SASL_USERNAME: "alice",
         KAFKA_SASL_PASSWORD: "s3cret"
       })
-      assert.strictEqual(sasl?.mechanism, mechanism)
-      assert.strictEqual(sasl?.username, "alice")
-      assert.strictEqual(sasl === undefined ? undefined : Redacted.value(sasl.password), "s3cret")
+      if (sasl?.mechanism !== mechanism) return assert.fail(sasl?.mechanism)
+      assert.deepStrictEqual([sasl.username, Redacted.value(sasl.password)], ["alice", "s3cret"])
       assert.notInclude(JSON.stringify(sasl), "s3cret")
     }
   })
+
+  it.effect("reads both ways to a bearer token", () =>
+    Effect.gen(function*() {
+      const bearer = { KAFKA_BROKERS: "one:9092", KAFKA_SASL_MECHANISM: "OAUTHBEARER" }
+      const path = join(yield* temporaryDirectory, "token")
+      yield* Effect.promise(() => writeFile(path, "t0ken\n"))
+      const inFile = { ...bearer, KAFKA_SASL_OAUTHBEARER_TOKEN_FILE: path }
+      assert.deepStrictEqual(settingsOf(inFile).sasl, {
+        mechanism: "OAUTHBEARER",
+        token: { _tag: "File", path },
+        extensions: {}
+      })
+      const credentials = {
+        ...bearer,
+        KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL: "https://login.example.com/token",
+        KAFKA_SASL_OAUTHBEARER_CLIENT_ID: "us",
+        KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET: "s3cret",
+        KAFKA_SASL_OAUTHBEARER_SCOPE: "kafka other",
+        KAFKA_SASL_OAUTHBEARER_EXTENSIONS: "logicalCluster=lkc-1, identityPoolId=a=b"
+      }
+      const { sasl } = settingsOf(credentials)
+      if (sasl?.mechanism !== "OAUTHBEARER" || sasl.token._tag !== "ClientCredentials") return assert.fail()
+      const { clientId, clientSecret, scope, tokenEndpoint } = sasl.token
+      assert.deepStrictEqual(
+        [tokenEndpoint.href, clientId, Redacted.value(clientSecret), scope],
+        ["https://login.example.com/token", "us", "s3cret", "kafka other"]
+      )
+      assert.deepStrictEqual(sasl.extensions, { logicalCluster: "lkc-1", identityPoolId: "a=b" })
+      assert.notInclude(JSON.stringify(sasl), "s3cret")
+
+      assert.deepStrictEqual(problems(bearer), [
+        "  KAFKA_SASL_OAUTHBEARER_TOKEN_FILE is not set: expected the path of a readable file with a token (or client credentials, with KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL)"
+      ])
+      assert.deepStrictEqual(problems({ ...credentials, KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET: "" }), [
+        "  KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET is not set: expected a client secret, as client credentials go together"
+      ])
+      assert.deepStrictEqual(problems({ ...inFile, KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET: "s3cret" }), [
+        "  KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET is \"(hidden)\": expected nothing, as KAFKA_SASL_OAUTHBEARER_TOKEN_FILE is set"
+      ])
+      assert.deepStrictEqual(problems({ ...inFile, KAFKA_SASL_USERNAME: "alice" }), [
+        "  KAFKA_SASL_USERNAME is \"set\": expected nothing, as KAFKA_SASL_MECHANISM is OAUTHBEARER"
+      ])
+      const plain = {
+        ...inFile,
+        KAFKA_SASL_USERNAME: "alice",
+        KAFKA_SASL_PASSWORD: "s3cret",
+        KAFKA_SASL_MECHANISM: "PLAIN"
+      }
+      assert.deepStrictEqual(problems(plain), [
+        "  KAFKA_SASL_OAUTHBEARER_TOKEN_FILE is \"set\": expected nothing, as KAFKA_SASL_MECHANISM is PLAIN"
+      ])
+      assert.deepStrictEqual(problems({ ...inFile, KAFKA_SASL_OAUTHBEARER_EXTENSIONS: "auth=x" }), [
+        "  KAFKA_SASL_OAUTHBEARER_EXTENSIONS is \"auth=x\": expected name=value with commas between"
+      ])
+      yield* Effect.promise(() => writeFile(path, "\n"))
+      assert.deepStrictEqual(problems(inFile), [
+        `  KAFKA_SASL_OAUTHBEARER_TOKEN_FILE is ${
+          JSON.stringify(path)
+        }: expected a file with a token, and that one is empty`
+      ])
+    }))
 
   it.effect("reads TLS with the system's authorities, with an own one, and with a certificate of our own", () =>
     Effect.gen(function*() {
@@ -90,11 +153,10 @@ describe("readKafkaSettings", () => {
         KAFKA_SASL_PASSWORD: "s3cret"
       }),
       [
-        "4 settings are wrong:",
+        "3 settings are wrong:",
         "  KAFKA_BROKERS is \"one\": expected a list of host:port, for example 127.0.0.1:9092",
         "  KAFKA_TLS is \"yes\": expected true or false",
-        "  KAFKA_SASL_MECHANISM is \"GSSAPI\": expected one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512",
-        "  KAFKA_SASL_USERNAME is not set: expected a user name, as KAFKA_SASL_MECHANISM is set"
+        "  KAFKA_SASL_MECHANISM is \"GSSAPI\": expected one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER"
       ].join("\n")
     )
     assert.strictEqual(
@@ -102,7 +164,7 @@ describe("readKafkaSettings", () => {
       [
         "2 settings are wrong:",
         "  KAFKA_BROKERS is not set: expected a list of host:port, for example 127.0.0.1:9092",
-        "  KAFKA_SASL_MECHANISM is not set: expected one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, as a user name or password is set"
+        "  KAFKA_SASL_MECHANISM is not set: expected one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, as a user name or password is set"
       ].join("\n")
     )
     assert.strictEqual(

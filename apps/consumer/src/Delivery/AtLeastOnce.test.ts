@@ -83,6 +83,7 @@ const settled = (
       failures: 1,
       firstTriedAt: 0,
       wait: undefined,
+      goesAlone: false,
       inDoubt: false
     },
     settlement,

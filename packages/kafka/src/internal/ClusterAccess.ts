@@ -23,6 +23,11 @@ export const COORDINATOR_OF = { group: 0, transaction: 1 } as const
 
 /** What a client of kafkajs keeps to itself: its brokers. */
 export interface Cluster {
+  readonly brokerPool: {
+    readonly metadata: {
+      readonly brokers: ReadonlyArray<{ readonly nodeId: number; readonly host: string; readonly port: number }>
+    } | null
+  }
   findGroupCoordinator(of: { readonly groupId: string; readonly coordinatorType?: number }): Promise<ClusterBroker>
   findBroker(of: { readonly nodeId: number }): Promise<ClusterBroker>
   addTargetTopic(topic: string): Promise<void>

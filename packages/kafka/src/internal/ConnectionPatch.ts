@@ -33,6 +33,8 @@ interface Connection {
   bytesNeeded: number
   isConnected(): boolean
   connect(): Promise<unknown>
+  authenticate(): Promise<void>
+  disconnect(): Promise<unknown>
 }
 
 const CHECK_PENDING_REQUESTS_INTERVAL = 10
@@ -90,7 +92,15 @@ export const patchConnection = (require: ReturnType<typeof createRequire>): void
   }
 
   const { prototype: connection } = require("kafkajs/src/network/connection") as { readonly prototype: Connection }
-  const { connect } = connection
+  const { authenticate, connect } = connection
+
+  // Where the broker refuses to know us, it keeps the connection, whose next attempt the broker does not understand, whatever has changed meanwhile.
+  connection.authenticate = function() {
+    return authenticate.call(this).catch(async (error: unknown) => {
+      await this.disconnect()
+      throw error
+    })
+  }
 
   // The half of an answer that a broken connection has left it takes for the beginning of what comes over the next one, and then throws where nobody
   // can catch it. And two callers at a time get two sockets, one of which is forgotten.

@@ -3,13 +3,17 @@ import type { ISocketFactory, KafkaConfig, LogEntry, RetryOptions, SASLOptions }
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import type { KafkaSettings } from "../KafkaSettings.ts"
+import { oauthBearerProvider } from "./OAuthBearer.ts"
 import { Kafka, logLevel } from "./PatchedKafkaJS.ts"
 
 type Client = InstanceType<typeof Kafka>
 
-const sasl = ({ mechanism, password, username }: NonNullable<KafkaSettings["sasl"]>): SASLOptions => {
-  const credential = { username, password: Redacted.value(password) }
-  switch (mechanism) {
+const sasl = (settings: NonNullable<KafkaSettings["sasl"]>): SASLOptions => {
+  if (settings.mechanism === "OAUTHBEARER") {
+    return { mechanism: "oauthbearer", oauthBearerProvider: oauthBearerProvider(settings) }
+  }
+  const credential = { username: settings.username, password: Redacted.value(settings.password) }
+  switch (settings.mechanism) {
     case "PLAIN":
       return { mechanism: "plain", ...credential }
     case "SCRAM-SHA-256":

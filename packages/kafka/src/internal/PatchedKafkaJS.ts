@@ -9,6 +9,7 @@ import { patchConnection } from "./ConnectionPatch.ts"
 import { patchConsumerGroup } from "./ConsumerGroupPatch.ts"
 import { rememberCoordinators } from "./CoordinatorMemory.ts"
 import { addGroupFencing } from "./GroupFencing.ts"
+import { inspectionRequests } from "./InspectionRequests.ts"
 import { recordFormat } from "./RecordFormat.ts"
 import { transactionRequests } from "./TransactionRequests.ts"
 
@@ -70,6 +71,10 @@ patchConnection(require)
 patchConsumerGroup(require)
 addGroupFencing(require)
 export const transactions = transactionRequests(require)
+export const inspection = inspectionRequests(require)
+export const { KafkaJSSASLAuthenticationError } = require("kafkajs/src/errors") as {
+  readonly KafkaJSSASLAuthenticationError: new(message: string) => Error
+}
 export const { createErrorFromCode } = require("kafkajs/src/protocol/error") as {
   createErrorFromCode(code: number): Error
 }

@@ -1,4 +1,5 @@
 import { Effect, Option, Schedule, type Scope } from "effect"
+import { devNull } from "node:os"
 import * as NodePath from "node:path"
 import { type ChildProcess, type ChildProcessError, spawn } from "../ChildProcess.ts"
 import type { Leash } from "../Leash.ts"
@@ -58,7 +59,8 @@ export const spawnServer = Effect.fnUntraced(
       command: process.execPath,
       args: [NodePath.join(root, entry)],
       directory: root,
-      environment: { ...inherited, ...environment },
+      // Nor what a person may have put into .env of the directory.
+      environment: { ...inherited, ENV_FILE: devNull, ...environment },
       grace: "15 seconds"
     })
     const address = yield* Effect.cached(child.firstLine(addressIn))
