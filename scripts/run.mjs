@@ -61,6 +61,11 @@ const tasks = {
     script: ["node_modules/turbo/bin/turbo", "run", "bench"]
   },
   "bench:api": { about: "gets and creates in a second at the API", script: ["apps/api/src/ApiServer.bench.ts"] },
+  "bench:quota": {
+    about: "upserts in a second through Cloudflare's quota",
+    script: ["scripts/bench-quota.ts"],
+    watched: true
+  },
   "bench:delivery": {
     about: "what exactly-once costs, and how long a crash is felt",
     script: ["scripts/bench-delivery.ts"],

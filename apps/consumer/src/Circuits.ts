@@ -9,6 +9,9 @@ import { batchedOperation, groupOf, LOCAL, type Task } from "./Task.ts"
 /** So many failures in a row, of whatever addresses, hold up a zone, or the API where none could be reached. */
 const FAILURES = 5
 
+/** In milliseconds: a call that takes longer may be one that has no answer. */
+const LONGEST_GATHERING = 1_000
+
 /** Requests that go in one call: one alone, or a batch; and what the call is a probe of, if it is one. */
 export interface Admitted {
   readonly tasks: readonly [Task, ...ReadonlyArray<Task>]
@@ -51,6 +54,8 @@ export class Circuits {
   readonly #quota: Quota
   readonly #batchSize: number
   readonly #zones = new Map<string, Circuit>()
+  /** By zone, of which something is here: when the last call began. */
+  readonly #lastCall = new Map<string, number>()
   #api = new Circuit(FAILURES)
 
   /** `batchSize`: how many requests may go in one call. */
@@ -80,16 +85,18 @@ export class Circuits {
   /** The next call to make, where so many are free, or `undefined` where all that there is must wait. Probes go alone. */
   take(now: number, free: number): Admitted | undefined {
     const local = this.#lanes.takeFrom(LOCAL)
-    if (local !== undefined) return this.#admit([local], undefined)
+    if (local !== undefined) return this.#admit([local], undefined, now)
     if (this.#quota.waitMillis > 0) return undefined
     if (this.#api.isOpen) {
       const task = this.#api.isDue(now) ? this.#lanes.take() ?? this.#takeDue(now)?.task : undefined
-      return task === undefined ? undefined : this.#admit([task], this.#api)
+      return task === undefined ? undefined : this.#admit([task], this.#api, now)
     }
     const due = this.#takeDue(now)
-    if (due !== undefined) return this.#admit([due.task], due.circuit)
-    const task = this.#lanes.take()
-    return task === undefined ? undefined : this.#admit([task, ...this.#takeCompany(task, free)], undefined)
+    if (due !== undefined) return this.#admit([due.task], due.circuit, now)
+    const task = this.#quota.isKnown && this.#batchSize > 1
+      ? this.#lanes.take((zoneId, next, ready) => this.#gathers(zoneId, next, ready, now))
+      : this.#lanes.take()
+    return task === undefined ? undefined : this.#admit([task, ...this.#takeCompany(task, free)], undefined, now)
   }
 
   /** The call is not made: its request waits for something of its own. */
@@ -127,6 +134,7 @@ export class Circuits {
 
   /** Forgets zones of which nothing is there any more. */
   prune(): void {
+    for (const zoneId of this.#lastCall.keys()) if (!this.#lanes.has(zoneId)) this.#lastCall.delete(zoneId)
     for (const zoneId of this.#zones.keys()) {
       if (this.#lanes.has(zoneId)) continue
       this.#zones.delete(zoneId)
@@ -157,7 +165,17 @@ export class Circuits {
     return this.#lanes.takeMoreFrom(groupOf(task), (other) => batchedOperation(other) === operation, size - 1)
   }
 
-  #admit(tasks: Admitted["tasks"], probed: Circuit | undefined): Admitted {
+  /**
+   * Where calls are counted a zone waits for the requests that are under way, if that does not take long, until it has as much as a call can carry: what comes meanwhile
+   * then goes together, and so does what comes behind them.
+   */
+  #gathers(zoneId: string, next: Task, ready: number, now: number): boolean {
+    return this.#lanes.takenOf(zoneId) > 0 && ready < this.#batchSize && batchedOperation(next) !== undefined &&
+      now - (this.#lastCall.get(zoneId) ?? 0) < LONGEST_GATHERING
+  }
+
+  #admit(tasks: Admitted["tasks"], probed: Circuit | undefined, now: number): Admitted {
+    if (this.#quota.isKnown) this.#lastCall.set(groupOf(tasks[0]), now)
     probed?.probe()
     return { tasks, probed, attempts: attemptsOf(tasks) }
   }

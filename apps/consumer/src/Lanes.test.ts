@@ -285,6 +285,10 @@ const agree = (choices: Choices): number => {
     assert.deepStrictEqual([lanes.size, lanes.waiting], [queued.length, waiting.size])
     assert.strictEqual(lanes.ready, heads().filter(({ group }) => !heldGroups.has(group)).length)
     for (let group = 0; group < groups; group++) {
+      assert.strictEqual(
+        lanes.takenOf(`group-${group}`),
+        taken.filter((task) => task.group === `group-${group}`).length
+      )
       const isThere = [...queued, ...taken].some((task) => task.group === `group-${group}`)
       assert.strictEqual(lanes.has(`group-${group}`), isThere)
     }

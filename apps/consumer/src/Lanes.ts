@@ -16,6 +16,7 @@ export class Lanes<Task> {
   /** The same of groups that are held. */
   readonly #heldByGroup = new Map<string, Array<Lane<Task>>>()
   readonly #lanesOfGroup = new Map<string, number>()
+  readonly #takenOfGroup = new Map<string, number>()
   #size = 0
   #waiting = 0
   #ready = 0
@@ -40,6 +41,11 @@ export class Lanes<Task> {
     return this.#lanesOfGroup.has(group)
   }
 
+  /** How many tasks of the group are taken. */
+  takenOf(group: string): number {
+    return this.#takenOfGroup.get(group) ?? 0
+  }
+
   /** Every queued task, with the first of its lane, and whether that one holds it. */
   *queued(): Generator<{ readonly task: Task; readonly head: Task; readonly held: boolean }> {
     for (const { held, tasks } of this.#lanes.values()) {
@@ -60,9 +66,11 @@ export class Lanes<Task> {
     if (lane.tasks.length === 1) this.#makeReady(lane)
   }
 
-  /** The next task to work on, or `undefined` where every lane is empty, taken or held. */
-  take(): Task | undefined {
+  /** The next task to work on, or `undefined` where every lane is empty, taken or held. Groups that must wait, by what is ready of them, keep their turn. */
+  take(mustWait: (group: string, next: Task, ready: number) => boolean = never): Task | undefined {
     for (const [group, ready] of this.#readyByGroup) {
+      const next = ready[0]?.tasks[0]
+      if (next !== undefined && mustWait(group, next, ready.length)) continue
       // To the end of the turns, or out of them.
       this.#readyByGroup.delete(group)
       const task = this.#takeFirst(ready)
@@ -130,7 +138,7 @@ export class Lanes<Task> {
     const lane = this.#lanes.get(key)
     if (lane === undefined) return
     lane.tasks.unshift(task)
-    lane.taken = false
+    this.#giveBack(lane)
     lane.held = true
     this.#size += 1
     this.#waiting += 1
@@ -147,7 +155,7 @@ export class Lanes<Task> {
   release(key: string): void {
     const lane = this.#lanes.get(key)
     if (lane === undefined) return
-    lane.taken = false
+    this.#giveBack(lane)
     this.#makeReady(lane)
   }
 
@@ -182,8 +190,17 @@ export class Lanes<Task> {
   #takeOf(lane: Lane<Task>): Task | undefined {
     const task = lane.tasks.shift()
     lane.taken = true
+    this.#takenOfGroup.set(lane.group, this.takenOf(lane.group) + 1)
     this.#size -= 1
     return task
+  }
+
+  #giveBack(lane: Lane<Task>): void {
+    if (!lane.taken) return
+    lane.taken = false
+    const left = this.takenOf(lane.group) - 1
+    if (left === 0) this.#takenOfGroup.delete(lane.group)
+    else this.#takenOfGroup.set(lane.group, left)
   }
 
   #letGo(lane: Lane<Task>): void {
@@ -216,6 +233,8 @@ export class Lanes<Task> {
     else this.#lanesOfGroup.set(lane.group, left)
   }
 }
+
+const never = () => false
 
 const hasTasks = <Task>({ tasks }: Lane<Task>): boolean => tasks.length > 0
 

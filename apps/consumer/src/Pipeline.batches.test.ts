@@ -79,7 +79,57 @@ describe("Batches", () => {
       kafka.quota.observe({ ratelimit: "\"default\";r=1000;t=300" })
       assign(0)
       pipeline.handler.received(many(120))
-      assert.deepStrictEqual(sizes(yield* pending), [50, 50, 20])
+      const calls = yield* pending
+      assert.deepStrictEqual(sizes(calls), [50, 50])
+      calls.forEach(settle)
+      assert.deepStrictEqual(sizes(yield* pending), [20])
+    }))
+
+  it.effect("gather behind a call to their zone where calls are counted, and go when it is over, or when there are enough", () =>
+    Effect.gen(function*() {
+      const { assign, calls, kafka, pending, pipeline } = yield* makePipeline({ batchSize: 4 })
+      kafka.quota.own(1)
+      kafka.quota.observe({ ratelimit: "\"default\";r=1000;t=300" })
+      assign(0)
+      pipeline.handler.received(requests([{ ip: "10.1.0.1" }]))
+      assert.strictEqual((yield* calls).at, "0@0")
+      pipeline.handler.received(requests([{ ip: "10.1.0.2" }, { ip: "10.2.0.1", zoneId: "other" }], 1))
+      assert.strictEqual((yield* calls).at, "0@2")
+      pipeline.handler.received(requests([{ ip: "10.1.0.3" }, { ip: "10.1.0.4" }], 3))
+      assert.deepStrictEqual(yield* pending, [])
+      pipeline.handler.received(requests([{ ip: "10.1.0.5" }, { ip: "10.1.0.6" }], 5))
+      assert.strictEqual((yield* calls).at, "0@1 0@3 0@4 0@5")
+      pipeline.handler.received(requests([{ ip: "10.1.0.7" }], 7))
+      assert.deepStrictEqual(yield* pending, [])
+      // Neither call has an answer.
+      yield* TestClock.adjust("1 second")
+      const last = yield* calls
+      assert.strictEqual(last.at, "0@6 0@7")
+      pipeline.handler.received(requests([{ ip: "10.1.0.8" }], 8))
+      assert.deepStrictEqual(yield* pending, [])
+      settle(last)
+      assert.deepStrictEqual(yield* pending, [])
+    }))
+
+  it.effect("go when the calls to their zone are over", () =>
+    Effect.gen(function*() {
+      const { assign, calls, kafka, pending, pipeline } = yield* makePipeline()
+      kafka.quota.own(1)
+      kafka.quota.observe({ ratelimit: "\"default\";r=1000;t=300" })
+      assign(0)
+      for (let turn = 0; turn < 3; turn++) {
+        pipeline.handler.received(requests([{ ip: `10.1.${turn}.1` }], turn * 4))
+        const first = yield* calls
+        pipeline.handler.received(requests(
+          Array.from({ length: 3 }, (_, index) => ({ ip: `10.1.${turn}.${index + 2}` })),
+          turn * 4 + 1
+        ))
+        assert.deepStrictEqual(yield* pending, [])
+        settle(first)
+        const batch = yield* calls
+        assert.lengthOf(batch.tasks, 3)
+        settle(batch)
+      }
     }))
 
   it.effect("are of one zone and one operation, and have no creates", () =>
