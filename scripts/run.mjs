@@ -40,6 +40,10 @@ const tasks = {
   },
   test: { about: "every test of every package; a folder limits it", script: ["scripts/test.ts"], watched: true },
   check: { about: "lint, format, types, diagnostics, unused code, documents", script: ["scripts/check.ts"] },
+  build: {
+    about: "JavaScript and types of every package for others, as npm gets them",
+    script: ["node_modules/typescript/bin/tsc", "--build", "tsconfig.build.json"]
+  },
   format: { about: "format every file", script: ["node_modules/dprint/bin.cjs", "fmt"] },
   documents: { about: "write the generated documents", script: ["scripts/documents.ts"] },
   bench: {

@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { layerEnvironment } from "@origin-regions/settings/EnvironmentFile"
 import { Cause, Console, Effect, Exit, Layer, Runtime } from "effect"

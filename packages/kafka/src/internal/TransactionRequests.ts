@@ -55,7 +55,7 @@ export interface TransactionMarker extends Omit<ActiveProducer, "transactionStar
   readonly topics: ReadonlyArray<PartitionsOfTopic>
 }
 
-interface TopicAnswer<A> {
+export interface TopicAnswer<A> {
   readonly topic: string
   readonly partitions: ReadonlyArray<A>
 }
