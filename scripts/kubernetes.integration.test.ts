@@ -214,7 +214,7 @@ layer(NodeServices.layer, { excludeTestServices: true })("The Kubernetes manifes
         const grace = new Map(
           workloads(resources).map(({ name, pod }) => [name, pod.spec.terminationGracePeriodSeconds])
         )
-        const consumer = yield* secondsToEnd("apps/consumer/src/main.ts", "END_TIMEOUT")
+        const consumer = yield* secondsToEnd("apps/consumer/src/Program.ts", "END_TIMEOUT")
         assert.isAbove(grace.get("origin-regions-consumer") ?? 0, consumer)
         const api = yield* secondsToEnd("apps/api/src/ApiServer.ts", "grace")
         // Its preStop waits three seconds.
