@@ -97,6 +97,8 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("Two me
         const members = yield* twoMembers(settingsFor(brokers, topics.names, api, {
           API_GENERATION: "1",
           API_QUOTA_SHARE: "80",
+          // Three calls would do for all.
+          API_BATCH_SIZE: "1",
           REDIS_URL: Redacted.value(redis.url)
         }))
         yield* topics.emit(upserts(zoneId, 200))
@@ -148,6 +150,7 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("Two me
         const members = yield* twoMembers(settingsFor(brokers, topics.names, api, {
           API_GENERATION: "1",
           API_QUOTA: "1000000",
+          API_BATCH_SIZE: "1",
           CLOUDFLARE_BASE_URL: proxy.baseUrl,
           REDIS_URL: Redacted.value(redis.url)
         }))

@@ -667,15 +667,16 @@ describe("Many requests", () => {
         concurrency: 1,
         attempt: (task) => task.record.partition === 0 ? Deferred.await(gate) : malformed(task)
       })
-      assign(0, 1, 2, 3, 4, 5)
+      // As many as partitions can have in hand together.
+      const crowds = [2000, 2000, 1500, ...Array.from({ length: 17 }, () => 500)]
+      assign(0, ...crowds.map((_, index) => index + 1))
       pipeline.handler.received(batchFrom(0, 0, 1))
       yield* quiet
-      const crowded = [1, 2, 3, 4, 5]
-      for (const partition of crowded) pipeline.handler.received(batchFrom(partition, 0, 2000))
-      assert.deepInclude(pipeline.status(), { inFlight: 1, queued: 10_000 })
+      for (const [index, count] of crowds.entries()) pipeline.handler.received(batchFrom(index + 1, 0, count))
+      assert.deepInclude(pipeline.status(), { inFlight: 1, queued: 14_000 })
       yield* Deferred.succeed(gate, created)
-      while (crowded.some((partition) => kafka.heads.get(partition)?.offset !== 2000)) yield* nextCommit(kafka)
-      assert.lengthOf(outcomes(kafka), 10_001)
+      while (crowds.some((count, index) => kafka.heads.get(index + 1)?.offset !== count)) yield* nextCommit(kafka)
+      assert.lengthOf(outcomes(kafka), 14_001)
     }))
 
   it.effect("that wait are spoken for by one line in five seconds", () =>
