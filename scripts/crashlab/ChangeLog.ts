@@ -117,7 +117,10 @@ export const checkClaims = (
         if (last === -1) break
         // An upsert may have been tried more than once.
         goBehind(last, (change) => isAsked(change) && (request.operation === "upsert" || change === log[last]))
-        if (successes.some(({ mapping }) => mapping?.modified_on === null)) again = isAsked
+        // A create has none: what is found when it is tried again tells its time.
+        if (request.operation === "upsert" && successes.some(({ mapping }) => mapping?.modified_on === null)) {
+          again = isAsked
+        }
         break
       }
       case "delete": {

@@ -13,7 +13,7 @@ import {
   Unreachable
 } from "@origin-regions/api-client/ApiError"
 import { ApiQuota } from "@origin-regions/api-client/ApiQuota"
-import { type BatchItem, OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
+import { type BatchItem, type CreateItem, OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { apiErrors } from "@origin-regions/domain/ApiError"
 import { Mapping } from "@origin-regions/domain/Mapping"
 import type { Settlement } from "@origin-regions/domain/MappingOutcome"
@@ -39,11 +39,14 @@ const mapping = Mapping.make({
 /** What the API answers, call by call. */
 type Answers = Array<Mapping | ApiErrorReason>
 
+const isBatchItem = (entry: [OriginIp, CreateItem]): entry is [OriginIp, BatchItem] =>
+  entry[1]._tag === "Applied" || entry[1]._tag === "Failed"
+
 /** An API that gives these answers to whatever it is asked, and remembers what that was. */
 const makeAttempt = Effect.fnUntraced(function*(
   answers: Answers,
   requestDeadline: Duration.Input = "1 hour",
-  batches: Array<ReadonlyMap<OriginIp, BatchItem> | ApiErrorReason> = []
+  batches: Array<ReadonlyMap<OriginIp, CreateItem> | ApiErrorReason> = []
 ) {
   const calls: Array<string> = []
   const clock = new ApiClock(yield* Clock.Clock)
@@ -54,14 +57,22 @@ const makeAttempt = Effect.fnUntraced(function*(
       if (next === undefined) return Effect.die(`one call too many: ${what}`)
       return "_tag" in next ? Effect.fail(new ApiError({ reason: next })) : Effect.succeed(next)
     })
-  const answerMany = (what: string) =>
+  const answerToCreates = (what: string) =>
     Effect.suspend(() => {
       calls.push(what)
       const next = batches.shift()
       if (next === undefined) return Effect.die(`one call too many: ${what}`)
       return "_tag" in next ? Effect.fail(new ApiError({ reason: next })) : Effect.succeed(next)
     })
+  const answerMany = (what: string) =>
+    Effect.map(answerToCreates(what), (items) => new Map([...items].filter(isBatchItem)))
   const api = Layer.mock(OriginRegionsApi)({
+    batchesCreates: () => true,
+    createMany: (zoneId, mappings) =>
+      Effect.mapError(
+        answerToCreates(`create ${zoneId} ${mappings.map(({ origin_ip }) => origin_ip).join(", ")}`),
+        ({ reason }) => new ApiError({ reason, beforeWrite: true })
+      ),
     upsertMany: (zoneId, mappings) =>
       answerMany(
         `upsert ${zoneId} ${
@@ -831,6 +842,74 @@ describe("Attempts together", () => {
           addresses.map(() => [1, isInDoubt])
         )
       }
+    }))
+
+  it.effect("create what is not there, tell what is, and let alone what could not be looked at", () =>
+    Effect.gen(function*() {
+      const found = { ...at(second), modified_on: "2026-11-24T00:00:00Z" }
+      const exists = new AlreadyExists({ ...said("already_exists"), existing: found })
+      const attempt = yield* makeAttempt([], undefined, [
+        new Map<OriginIp, CreateItem>([[first, applied(first)], [second, exists], [third, failed]])
+      ])
+      const tasks = tasksFor("create")
+      const alone = yield* makeAttempt([new AlreadyExists({ ...said("already_exists"), existing: found })])
+      const [, asAlone] = tasksFor("create")
+      if (asAlone === undefined) return assert.fail("no task")
+      assert.deepStrictEqual(yield* attempt.makeTogether(tasks), [
+        succeeded("created", at(first)),
+        yield* alone.make(asAlone),
+        { _tag: "GoesAlone" }
+      ])
+      assert.deepStrictEqual(attempt.calls, ["create zone 192.0.2.1, 192.0.2.2, 192.0.2.3"])
+      assert.deepStrictEqual(
+        tasks.map(({ attempts, inDoubt }) => [attempts, inDoubt]),
+        [[1, false], [asAlone.attempts, false], [0, false]]
+      )
+    }))
+
+  it.effect("tell what is there, and put the others in doubt, where the write that they were in has failed", () =>
+    Effect.gen(function*() {
+      const exists = new AlreadyExists({ ...said("already_exists"), existing: { ...at(first), region: "other" } })
+      const error = new ApiError({ reason: new Unreachable({ cause: "x", sent: true }) })
+      const unwritten: CreateItem = { _tag: "Unwritten", error }
+      const attempt = yield* makeAttempt([], undefined, [
+        new Map<OriginIp, CreateItem>([[first, exists], [second, unwritten], [third, unwritten]])
+      ])
+      const tasks = tasksFor("create")
+      const [one, two, three] = yield* attempt.makeTogether(tasks)
+      assert.strictEqual(one?._tag === "Settled" ? one.settlement._tag : one?._tag, "Rejected")
+      if (two?._tag !== "Waiting" || three?._tag !== "Waiting") return assert.fail("they are settled")
+      assert.strictEqual(two.delay, three.delay)
+      assert.deepStrictEqual(tasks.map(({ inDoubt }) => inDoubt), [false, true, true])
+    }))
+
+  it.effect("wait each for its own reason, in doubt only where there was a write", () =>
+    Effect.gen(function*() {
+      const lost = new ApiError({ reason: new Unreachable({ cause: "x", sent: true }) })
+      const few = new ApiError({ reason: new RateLimited({ message: "few" }), beforeWrite: true })
+      const attempt = yield* makeAttempt([], undefined, [
+        new Map<OriginIp, CreateItem>([
+          [first, { _tag: "Unwritten", error: lost }],
+          [second, { _tag: "Unwritten", error: few }],
+          [third, applied(third)]
+        ])
+      ])
+      const tasks = tasksFor("create")
+      const results = yield* attempt.makeTogether(tasks)
+      assert.deepStrictEqual(
+        results.map((result) => result._tag === "Waiting" ? result.error : result._tag),
+        [lost, few, "Settled"]
+      )
+      assert.deepStrictEqual(tasks.map(({ inDoubt }) => inDoubt), [true, false, false])
+    }))
+
+  it.effect("are in no doubt where a look of creates has failed", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([], undefined, [new Unreachable({ cause: "x", sent: true })])
+      const tasks = tasksFor("create")
+      const results = yield* attempt.makeTogether(tasks)
+      assert.deepStrictEqual(results.map(({ _tag }) => _tag), addresses.map(() => "Waiting"))
+      assert.deepStrictEqual(tasks.map(({ attempts, inDoubt }) => [attempts, inDoubt]), addresses.map(() => [0, false]))
     }))
 
   it.effect("leave out what has expired", () =>

@@ -1,5 +1,5 @@
-import type { AlreadyExists, ApiError } from "@origin-regions/api-client/ApiError"
-import { type BatchItem, OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
+import { type AlreadyExists, ApiError } from "@origin-regions/api-client/ApiError"
+import { type CreateItem, OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { delayBefore } from "@origin-regions/api-client/RetryPolicy"
 import type { Mapping } from "@origin-regions/domain/Mapping"
 import { rejectedByRule, type Settlement } from "@origin-regions/domain/MappingOutcome"
@@ -59,14 +59,13 @@ const countFailure = (task: Task, error: ApiError): void => {
 }
 
 /** When it was changed a batch doesn't tell. Only what it has done counts as an attempt: one that is refused is made alone. */
-const resultOfItem = (task: Task, change: Change, items: ReadonlyMap<OriginIp, BatchItem>): BatchedResult => {
-  const item = items.get(change.originIp)
-  if (item === undefined || item._tag === "Failed") return GOES_ALONE
+const resultOfItem = (task: Task, change: Change, item: CreateItem | undefined): BatchedResult => {
+  if (item?._tag !== "Applied") return GOES_ALONE
   task.attempts += 1
   if (change.operation === "delete") return succeeded("deleted", item.mapping)
   const { originIp, region, vendor, zoneId } = change
   const asked = { zone_id: zoneId, origin_ip: originIp, vendor, region, modified_on: null }
-  return succeeded("upserted", item.mapping ?? asked)
+  return succeeded(change.operation === "create" ? "created" : "upserted", item.mapping ?? asked)
 }
 
 /** What is decided without asking the API: precedence is malformed, expired, 1146, 1157. */
@@ -240,7 +239,7 @@ export class Attempt extends Context.Service<Attempt, {
 
         const callTogether = (
           changes: ReadonlyArray<Change>
-        ): Effect.Effect<ReadonlyMap<OriginIp, BatchItem>, ApiError> => {
+        ): Effect.Effect<ReadonlyMap<OriginIp, CreateItem>, ApiError> => {
           const [first] = changes
           if (first === undefined) return Effect.succeed(new Map())
           const mappings = changes.flatMap((change) =>
@@ -248,9 +247,21 @@ export class Attempt extends Context.Service<Attempt, {
               ? []
               : [{ origin_ip: change.originIp, vendor: change.vendor, region: change.region }]
           )
-          return first.operation === "delete"
-            ? api.deleteMany(first.zoneId, changes.map(({ originIp }) => originIp))
-            : api.upsertMany(first.zoneId, mappings)
+          switch (first.operation) {
+            case "create":
+              return api.createMany(first.zoneId, mappings)
+            case "upsert":
+              return api.upsertMany(first.zoneId, mappings)
+            case "delete":
+              return api.deleteMany(first.zoneId, changes.map(({ originIp }) => originIp))
+          }
+        }
+
+        const answered = (task: Task, change: Change, item: CreateItem | undefined): Effect.Effect<BatchedResult> => {
+          if (item?._tag !== "AlreadyExists") return Effect.succeed(resultOfItem(task, change, item))
+          const error = new ApiError({ reason: item })
+          countFailure(task, error)
+          return interpret(task, change, error)
         }
 
         /** They wait for the same time, so as to go together again. */
@@ -272,6 +283,26 @@ export class Attempt extends Context.Service<Attempt, {
           )
         }
 
+        /** What was not written is apart from what needed no write. */
+        const resultsOf = (applied: ReadonlyMap<Task, Change>, items: ReadonlyMap<OriginIp, CreateItem>) => {
+          const unwritten = new Map<ApiError, Map<Task, Change>>()
+          const others: Array<readonly [Task, Change]> = []
+          for (const [task, change] of applied) {
+            const item = items.get(change.originIp)
+            if (item?._tag === "Unwritten") {
+              unwritten.set(item.error, (unwritten.get(item.error) ?? new Map<Task, Change>()).set(task, change))
+            } else others.push([task, change])
+          }
+          return Effect.zipWith(
+            Effect.forEach(others, ([task, change]) =>
+              Effect.map(answered(task, change, items.get(change.originIp)), (each) =>
+                [task, each] as const)),
+            Effect.forEach(unwritten, ([error, failed]) =>
+              failTogether(failed, error)),
+            (settled, failures) => new Map([...settled, ...failures.flatMap((each) => [...each])])
+          )
+        }
+
         const makeTogether = (tasks: ReadonlyArray<Task>) =>
           Effect.suspend(() => {
             const now = clock.currentTimeMillisUnsafe()
@@ -287,14 +318,12 @@ export class Attempt extends Context.Service<Attempt, {
               applied.set(task, verdict.change)
             }
             const results = Effect.matchEffect(callTogether([...applied.values()]), {
-              onSuccess: (items) =>
-                Effect.succeed(
-                  new Map([...applied].map(([task, change]) => [task, resultOfItem(task, change, items)]))
-                ),
+              onSuccess: (items) => resultsOf(applied, items),
               onFailure: (error) => failTogether(applied, error)
             })
             const others = Effect.forEach(decided, (task) =>
-              Effect.map(makeAttempt(task), (each) => [task, each] as const))
+              Effect.map(makeAttempt(task), (each) =>
+                [task, each] as const))
             return Effect.zipWith(results, others, (called, rest) => {
               const all = new Map([...called, ...rest])
               return tasks.map((task) =>

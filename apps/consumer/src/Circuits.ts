@@ -53,16 +53,18 @@ export class Circuits {
   readonly #lanes: Lanes<Task>
   readonly #quota: Quota
   readonly #batchSize: number
+  readonly #batchesCreates: () => boolean
   readonly #zones = new Map<string, Circuit>()
   /** By zone, of which something is here: when the last call began. */
   readonly #lastCall = new Map<string, number>()
   #api = new Circuit(FAILURES)
 
-  /** `batchSize`: how many requests may go in one call. */
-  constructor(lanes: Lanes<Task>, quota: Quota, batchSize: number) {
+  /** `batchSize`: how many requests may go in one call. `batchesCreates`: whether creates may, as far as is known. */
+  constructor(lanes: Lanes<Task>, quota: Quota, batchSize: number, batchesCreates: () => boolean) {
     this.#lanes = lanes
     this.#quota = quota
     this.#batchSize = batchSize
+    this.#batchesCreates = batchesCreates
   }
 
   /** Why nothing at all is sent. */
@@ -113,7 +115,7 @@ export class Circuits {
     const zoneId = groupOf(tasks[0])
     if (zoneId === LOCAL) return undefined
     const failed = results.find((result) => result._tag === "Waiting")
-    if (failed !== undefined && !results.some(isAnswered)) {
+    if (failed !== undefined && (isCertain(failed.error) || !results.some(isAnswered))) {
       if (concernsAll(failed.error)) {
         if (probed !== this.#api) probed?.probeEnded()
         return this.#apiFailed(failed, now, probed === this.#api)
@@ -156,13 +158,13 @@ export class Circuits {
    * free. At a low load nothing does.
    */
   #takeCompany(task: Task, free: number): ReadonlyArray<Task> {
-    const operation = batchedOperation(task)
+    const operation = this.#batchedOperation(task)
     if (operation === undefined) return []
     const size = this.#quota.isKnown
       ? this.#batchSize
       : Math.min(this.#batchSize, Math.ceil((this.#lanes.ready + 1) / free))
     if (size < 2) return []
-    return this.#lanes.takeMoreFrom(groupOf(task), (other) => batchedOperation(other) === operation, size - 1)
+    return this.#lanes.takeMoreFrom(groupOf(task), (other) => this.#batchedOperation(other) === operation, size - 1)
   }
 
   /**
@@ -170,8 +172,12 @@ export class Circuits {
    * then goes together, and so does what comes behind them.
    */
   #gathers(zoneId: string, next: Task, ready: number, now: number): boolean {
-    return this.#lanes.takenOf(zoneId) > 0 && ready < this.#batchSize && batchedOperation(next) !== undefined &&
+    return this.#lanes.takenOf(zoneId) > 0 && ready < this.#batchSize && this.#batchedOperation(next) !== undefined &&
       now - (this.#lastCall.get(zoneId) ?? 0) < LONGEST_GATHERING
+  }
+
+  #batchedOperation(task: Task) {
+    return batchedOperation(task, this.#batchesCreates())
   }
 
   #admit(tasks: Admitted["tasks"], probed: Circuit | undefined, now: number): Admitted {

@@ -10,7 +10,7 @@ import { changesOf } from "./fixtures/ApiRecords.ts"
 import { eventOf, recordOf } from "./fixtures/RequestRecords.ts"
 import { whileRunning } from "./fixtures/RunningConsumer.ts"
 import { layerKafka, makeTestTopics, settingsFor } from "./fixtures/TestTopics.ts"
-import { codesOf, turnsOf, upsertOf, upserts } from "./fixtures/Upserts.ts"
+import { codesOf, creates, turnsOf, upsertOf, upserts } from "./fixtures/Upserts.ts"
 
 const Surroundings = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layerKafka(brokers))).pipe(
   Layer.provideMerge(Layer.mergeAll(KafkaBroker.layer, Api.layer, Leash.layer))
@@ -51,6 +51,32 @@ const ofNoRegion = (zoneId: string) =>
     return recordOf("bare", eventOf("upsert", `upsert ${ip}`, data), `${zoneId}/${ip}`)
   })
 
+/** What comes and goes: before everything else in the API's lists. */
+const moving = Array.from({ length: 100 }, (_, number) => `0.0.0.${number}`)
+
+const inHundreds = (addresses: ReadonlyArray<string>) =>
+  Array.from(
+    { length: Math.ceil(addresses.length / 100) },
+    (_, index) => addresses.slice(index * 100, index * 100 + 100)
+  )
+
+/** What others do in a zone, beside the consumer. */
+const write = async (
+  { baseUrl, token }: Api["Service"],
+  zoneId: string,
+  method: "PUT" | "DELETE",
+  addresses: ReadonlyArray<string>
+) => {
+  const place = { vendor: "gcp", region: "us-central1" }
+  const response = await fetch(`${baseUrl}/zones/${zoneId}/origin/cloud_regions/batch`, {
+    method,
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify(method === "PUT" ? addresses.map((origin_ip) => ({ origin_ip, ...place })) : addresses)
+  })
+  assert.strictEqual(response.status, 200)
+  await response.arrayBuffer()
+}
+
 layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The consumer", (it) => {
   it.effect.each(["1", "2"])(
     "asks for many things in one call where calls are counted, and tells what became of each (generation %s)",
@@ -86,6 +112,50 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The co
         assert.lengthOf(yield* changesOf(api, zoneId), 1 + ADDRESSES + ADDRESSES - ODD)
       })
   )
+
+  it.effect("creates many in a few calls, and overwrites nothing, while others create and delete in the zone all the time", () =>
+    Effect.gen(function*() {
+      const api = yield* limitedApi
+      const topics = yield* makeTestTopics(3)
+      const zoneId = yield* uniqueZoneId
+      const { brokers } = yield* KafkaBroker
+      const proxy = yield* makeApiProxy(api.baseUrl)
+      const made: Array<string> = []
+      let turn = 0
+      // Between two reads of a look others delete what comes first, or put it back, so that everything behind it moves by a page.
+      proxy.decide = (call: ApiCall) => {
+        made.push(`${call.method} ${call.path.slice(call.path.indexOf("cloud_regions") + "cloud_regions".length)}`)
+        if (!call.path.includes("?page=")) return call.pass()
+        turn += 1
+        void write(api, zoneId, turn % 2 === 0 ? "PUT" : "DELETE", moving).then(() => call.pass())
+      }
+      const there = Array.from({ length: 300 }, (_, number) => `10.0.${number % 2}.${number >> 1}`)
+      for (const group of [moving, ...inHundreds(there)]) {
+        yield* Effect.promise(() => write(api, zoneId, "PUT", group))
+      }
+      yield* topics.emit([upsertOf(zoneId, "10.9.0.1", 1)])
+      const consumer = yield* ConsumerProcess.start(
+        settingsFor(brokers, topics.names, api, { API_GENERATION: "auto", CLOUDFLARE_BASE_URL: proxy.baseUrl })
+      )
+      yield* whileRunning(consumer)(topics.outcomes.until((all) => all.length === 1))
+      const before = made.length
+      yield* topics.emit(creates(zoneId, 500))
+      const all = yield* whileRunning(consumer)(topics.outcomes.until((all) => all.length === 501))
+      assert.deepStrictEqual(codesOf(all), { upserted: 1, created: 500 - there.length, 1145: there.length })
+      assert.isBelow(made.length - before, 500)
+      assert.isAbove(turn, 5)
+      const kept = (yield* changesOf(api, zoneId)).filter(({ origin_ip }) => there.includes(origin_ip))
+      // As they were made at first, and never since.
+      assert.lengthOf(kept, there.length)
+      for (const { event } of all) {
+        const { data } = event
+        if (event.outcomecode !== "1145") continue
+        const error = "error" in data && "existing" in data.error ? data.error : undefined
+        assert.deepInclude(error?.existing, { vendor: "gcp", region: "us-central1" })
+        assert.isFalse(error?.matches)
+        assert.include(there.map((ip) => `${zoneId}/${ip}`), event.subject)
+      }
+    }))
 
   it.effect("tells a create whose answer is lost from the upsert that has gone before it in a batch", () =>
     Effect.gen(function*() {

@@ -44,6 +44,8 @@ const requests = (asked: ReadonlyArray<Asked>, from = 0) =>
     )
   )
 
+const create = (ip: string): Asked => ({ ip, operation: "create" })
+
 const many = (count: number, rest: Asked = {}) => requests(Array.from({ length: count }, () => rest))
 
 const sizes = (calls: ReadonlyArray<Call>) => calls.map(({ tasks }) => tasks.length)
@@ -132,7 +134,7 @@ describe("Batches", () => {
       }
     }))
 
-  it.effect("are of one zone and one operation, and have no creates", () =>
+  it.effect("are of one zone and one operation, and have no creates where these can't go together", () =>
     Effect.gen(function*() {
       const { assign, pending, pipeline } = yield* makePipeline({ concurrency: 5 })
       assign(0)
@@ -151,6 +153,27 @@ describe("Batches", () => {
         assert.strictEqual(kind.size, 1)
         if (tasks[0]?.request.operation === "create") assert.lengthOf(tasks, 1)
       }
+    }))
+
+  it.effect("have creates where these can go together, but none that may have been sent before", () =>
+    Effect.gen(function*() {
+      const { assign, calls, pending, pipeline } = yield* makePipeline({ concurrency: 1, batchesCreates: true })
+      assign(0)
+      pipeline.handler.received(
+        requests([{ operation: "create" }, { operation: "create" }, { operation: "upsert" }, { operation: "create" }])
+      )
+      const batch = yield* calls
+      assert.strictEqual(batch.at, "0@0 0@1 0@3")
+      const error = new ApiError({ reason: new Unavailable({ status: 503, message: "busy" }) })
+      const waiting: BatchedResult = { _tag: "Waiting", delay: Duration.seconds(2), error }
+      batch.task.inDoubt = true
+      finish(batch, waiting, waiting, waiting)
+      settle(yield* calls)
+      yield* TestClock.adjust("2 seconds")
+      const first = yield* calls
+      assert.strictEqual(first.at, "0@0")
+      settle(first)
+      assert.deepStrictEqual((yield* pending).map(({ at }) => at), ["0@1 0@3"])
     }))
 
   it.effect("have one request of an address at a time, in their order", () =>
@@ -250,6 +273,17 @@ describe("Batches", () => {
       assert.deepStrictEqual(yield* pending, [])
     }))
 
+  it.effect("stop all calls by one refusal for their number, though some of them were answered", () =>
+    Effect.gen(function*() {
+      const { assign, calls, pending, pipeline } = yield* makePipeline({ concurrency: 1 })
+      assign(0)
+      pipeline.handler.received(many(4))
+      const error = new ApiError({ reason: new RateLimited({ message: "slow down" }) })
+      finish(yield* calls, upserted, { _tag: "Waiting", delay: Duration.seconds(60), error })
+      assert.isDefined(pipeline.status().apiPause)
+      assert.deepStrictEqual(yield* pending, [])
+    }))
+
   it.effect("leave nothing behind when they are not asked for", () =>
     Effect.gen(function*() {
       const { assign, pending, pipeline } = yield* makePipeline({ concurrency: 2, batchSize: 1 })
@@ -277,6 +311,32 @@ describe("A create behind a batch", () => {
       const [create] = yield* pending
       assert.strictEqual(create?.at, "0@2")
       assert.isAtLeast(create?.task.undone.attemptedSince ?? 0, API_EPOCH + 2_000)
+    }))
+
+  it.effect("of creates is held up alike, and no other one in its own batch", () =>
+    Effect.gen(function*() {
+      const { assign, calls, pending, pipeline } = yield* makePipeline({ concurrency: 1, batchesCreates: true })
+      assign(0)
+      pipeline.handler.received(requests([create("10.1.0.1"), create("10.1.0.2"), create("10.1.0.3")]))
+      const first = yield* calls
+      const existing: BatchedResult = {
+        _tag: "Settled",
+        settlement: { _tag: "Rejected", code: 1145, message: "It is there." }
+      }
+      finish(first, upserted, upserted, existing)
+      yield* quiet
+      pipeline.handler.received(
+        requests([create("10.1.0.1"), create("10.1.0.2"), create("10.1.0.3"), create("10.1.0.4")], 3)
+      )
+      const next = yield* calls
+      assert.strictEqual(next.at, "0@5 0@6")
+      settle(next)
+      yield* TestClock.adjust("1999 millis")
+      assert.deepStrictEqual(yield* pending, [])
+      yield* TestClock.adjust("2 seconds")
+      const [last] = yield* pending
+      assert.strictEqual(last?.at, "0@3 0@4")
+      for (const { undone } of last?.tasks ?? []) assert.isAtLeast(undone.attemptedSince ?? 0, API_EPOCH + 2_000)
     }))
 
   it.effect("of another address goes at once", () =>

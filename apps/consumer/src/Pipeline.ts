@@ -45,6 +45,10 @@ const WAITING_LINE_SPACING = Duration.toMillis(Duration.seconds(5))
 
 type Waiting = Extract<AttemptResult, { _tag: "Waiting" }>
 
+/** Nothing was changed for it. */
+const isRefused = (result: BatchedResult | undefined): boolean =>
+  result?._tag === "Settled" && result.settlement._tag === "Rejected"
+
 const wantsCommit = ({ isDue, progress, unreserved }: OwnedPartition): boolean =>
   isDue || (unreserved.length > 0 && progress.wantsReservation)
 
@@ -95,7 +99,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const attempt = yield* Attempt
   const delivery = yield* Delivery
   const admin = yield* KafkaAdmin
-  const { clock: apiClock, quota } = yield* OriginRegionsApi
+  const { batchesCreates, clock: apiClock, quota } = yield* OriginRegionsApi
   const clock = yield* Clock.Clock
   const fork = yield* FiberSet.makeRuntime<never>()
   const failed = yield* Deferred.make<never>()
@@ -103,7 +107,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const sessionMillis = Duration.toMillis(options.sessionTimeout)
   const owned = new Map<number, OwnedPartition>()
   const lanes = new Lanes<Task>()
-  const circuits = new Circuits(lanes, quota, options.batchSize)
+  const circuits = new Circuits(lanes, quota, options.batchSize, batchesCreates)
   const untimedChanges = new UntimedChanges()
   const outbox: Array<SettledTask> = []
   const outcomesReady = yield* Latch.make(false)
@@ -301,8 +305,13 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     while (dispatching && calls < options.concurrency && isInTouch()) {
       const admitted = circuits.take(now(), options.concurrency - calls)
       if (admitted === undefined) break
-      if (isTooSoon(admitted.tasks[0])) holdUp(admitted)
-      else call(admitted)
+      const early = admitted.tasks.filter(isTooSoon)
+      if (early.length > 0) holdUp(early)
+      const [first, ...others] = early.length === 0
+        ? admitted.tasks
+        : admitted.tasks.filter((task) => !early.includes(task))
+      if (first === undefined) circuits.dismissed(admitted)
+      else call({ ...admitted, tasks: [first, ...others] })
     }
     pumping = false
     if (!dispatching || calls >= options.concurrency) return
@@ -331,18 +340,18 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     return since < progress.untimedBefore || untimedChanges.reaches(laneOf(task), since)
   }
 
-  const holdUp = (admitted: Admitted) => {
-    const [task] = admitted.tasks
-    circuits.dismissed(admitted)
+  const holdUp = (tasks: ReadonlyArray<Task>) => {
     const since = now()
-    task.wait = {
-      since,
-      until: since + Duration.toMillis(HOLD_SPACING),
-      failures: 0,
-      reason: "its address has just been changed, and the API does not say when"
+    for (const task of tasks) {
+      task.wait = {
+        since,
+        until: since + Duration.toMillis(HOLD_SPACING),
+        failures: 0,
+        reason: "its address has just been changed, and the API does not say when"
+      }
+      lanes.putBack(laneOf(task), task)
     }
-    lanes.putBack(laneOf(task), task)
-    resumeAfter(HOLD_SPACING, [task])
+    resumeAfter(HOLD_SPACING, tasks)
   }
 
   /** Comes back when the quota has room for a call again, if that is sooner than anything else does. */
@@ -369,9 +378,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     const waiting: Array<[Task, Waiting]> = []
     for (const [index, task] of tasks.entries()) {
       const result = exit.value[index]
-      if (tasks.length > 1 && task.request.operation === "upsert") {
-        changedUntimed(task)
-      }
+      if (tasks.length > 1 && task.request.operation !== "delete" && !isRefused(result)) changedUntimed(task)
       if (result === undefined || task.owner.lost) lanes.release(laneOf(task))
       else if (result._tag === "Settled") settle(task, result.settlement)
       else if (result._tag === "Waiting") waiting.push([task, result])

@@ -29,7 +29,7 @@ const ownSettings = {
   }),
   batchSize: defaulted("API_BATCH_SIZE", wholeNumber(1, BATCH_LIMIT), {
     default: `${BATCH_LIMIT}`,
-    meaning: "upserts or deletes that may go in one call: see [batches](waiting.md#batches)",
+    meaning: "upserts, deletes or creates that may go in one call: see [batches](waiting.md#batches)",
     example: "20"
   }),
   requestDeadline: defaulted("REQUEST_DEADLINE", duration(), {

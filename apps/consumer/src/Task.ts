@@ -1,4 +1,5 @@
 import { mappingKey } from "@origin-regions/domain/MappingKey"
+import type { Operation } from "@origin-regions/domain/Operation"
 import type { ReadRequest } from "@origin-regions/domain/RequestReader"
 import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
 import type { Pause } from "./Circuit.ts"
@@ -49,11 +50,14 @@ export const LOCAL = ""
 export const groupOf = ({ request: { originIp, zoneId } }: Task): string =>
   zoneId !== null && originIp !== null ? zoneId : LOCAL
 
-/** What a request asks for that can be asked for in a batch; `undefined` where it goes alone. */
-export const batchedOperation = ({ goesAlone, request: { verdict } }: Task): "upsert" | "delete" | undefined => {
+/** What a request asks for that can be asked for in a batch; `undefined` where it goes alone, as a create does that may have been applied before. */
+export const batchedOperation = (
+  { goesAlone, inDoubt, request: { verdict } }: Task,
+  batchesCreates: boolean
+): Operation | undefined => {
   if (goesAlone || verdict._tag !== "Apply") return undefined
   const { operation } = verdict.change
-  return operation === "create" ? undefined : operation
+  return operation === "create" && (inDoubt || !batchesCreates) ? undefined : operation
 }
 
 export const sizeOf = ({ headers, key, value }: SourceRecord): number =>

@@ -69,6 +69,17 @@ describe("ApiQuota", () => {
     assert.approximately(time.now - now, 108, 8)
   })
 
+  it("spreads calls evenly where some are made at once, and tells for how many there is room", () => {
+    const { call, quota, time } = makeQuota()
+    assert.strictEqual(quota.spare, Number.POSITIVE_INFINITY)
+    call(told(301, 300))
+    assert.deepStrictEqual([quota.spare, quota.waitMillis > 0], [301, true])
+    time.now += quota.waitMillis
+    for (let count = 0; count < 10; count++) quota.called()
+    assert.strictEqual(quota.spare, 291)
+    assert.approximately(quota.waitMillis, 10_000, 400)
+  })
+
   it("calls nothing before it knows what is its own", () => {
     const quota = new ApiQuota({ calls: 1_200, share: 1 }, makeTime(), () => 0)
     assert.strictEqual(quota.waitMillis, Number.POSITIVE_INFINITY)

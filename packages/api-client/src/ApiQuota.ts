@@ -100,10 +100,17 @@ export class ApiQuota {
     return this.#tokens >= 1 ? 0 : (1 - this.#tokens) / this.#perMilli
   }
 
-  /** A call is made now. */
+  /** How many calls there are for an operation that takes more than one, once it has begun; infinite where calls are not counted. */
+  get spare(): number {
+    return this.#isOff
+      ? Number.POSITIVE_INFINITY
+      : Math.max(0, Math.floor(this.#limit?.left ?? Number.POSITIVE_INFINITY))
+  }
+
+  /** A call is made now. Where calls are spread out, one that comes early makes the next one wait for longer. */
   called(): void {
     if (this.#isOff) return
-    this.#lastCall = this.#refill()
+    this.#lastCall = Math.max(this.#refill(), this.#dueTold)
     this.#tokens -= 1
     this.#spent += 1
     if (this.#isMember(this.#pool)) this.#pool.called()
@@ -201,6 +208,12 @@ export class ApiQuota {
 
   #leftTold({ left }: Told): number {
     return left * this.#fraction - this.#spent
+  }
+
+  /** When the next call is due where they are spread out. */
+  get #dueTold(): number {
+    const told = this.#told === undefined ? undefined : this.#renewed(this.#told)
+    return told === undefined || this.#leftTold(told) < 1 ? 0 : this.#now() + this.#waitTold(told)
   }
 
   #waitTold(told: Told): number {

@@ -6,9 +6,10 @@ import { Vendor } from "@origin-regions/domain/Vendor"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
 import { Clock, Effect, Fiber, Result } from "effect"
 import type { ServerResponse } from "node:http"
-import type { ApiError } from "./ApiError.ts"
+import { AlreadyExists, type ApiError } from "./ApiError.ts"
+import type { QuotaOptions } from "./ApiQuota.ts"
 import { bodyOf, connect, httpServer } from "./fixtures/LoopbackServer.ts"
-import type { OriginRegionsApi } from "./OriginRegionsApi.ts"
+import type { CreateItem, OriginRegionsApi } from "./OriginRegionsApi.ts"
 
 type Api = OriginRegionsApi["Service"]
 
@@ -34,23 +35,33 @@ const failure = (name: keyof typeof apiErrors) => {
   }
 }
 
-const answer = (response: ServerResponse, { body, status }: { readonly status: number; readonly body: string }) => {
-  response.writeHead(status, { "content-type": "application/json" })
+interface Reply {
+  readonly status: number
+  readonly body: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+const answer = (response: ServerResponse, { body, headers = {}, status }: Reply) => {
+  response.writeHead(status, { "content-type": "application/json", ...headers })
   response.end(body)
 }
 
 /** Starts a call, with the server that it goes to. */
 const start = Effect.fnUntraced(
-  function*<A>(use: (api: Api) => Effect.Effect<A, ApiError>, generation: 2 | "auto" = 2) {
+  function*<A>(
+    use: (api: Api) => Effect.Effect<A, ApiError>,
+    generation: 2 | "auto" = 2,
+    settings: { readonly quota?: QuotaOptions } = {}
+  ) {
     const server = yield* httpServer
-    const fiber = yield* Effect.forkChild(Effect.result(use(yield* connect(server.url, { generation }))))
+    const fiber = yield* Effect.forkChild(Effect.result(use(yield* connect(server.url, { generation, ...settings }))))
     /** Waits for the next request, which must be this one. */
     const expect = Effect.fnUntraced(function*(line: string) {
       const { request, response } = yield* server.next
       assert.strictEqual(`${request.method} ${request.url}`, line)
       return { request, response }
     })
-    const meet = Effect.fnUntraced(function*(line: string, reply: { readonly status: number; readonly body: string }) {
+    const meet = Effect.fnUntraced(function*(line: string, reply: Reply) {
       const { request, response } = yield* expect(line)
       const body = yield* bodyOf(request)
       answer(response, reply)
@@ -143,6 +154,234 @@ describe("A create", () => {
     }))
 })
 
+/** The `number`th address in the order of the API's lists. */
+const numbered = (number: number) => OriginIp.make(`10.${100 + Math.floor(number / 100)}.0.${100 + (number % 100)}`)
+
+const entryOf = (origin_ip: OriginIp) => ({ ...entry, origin_ip })
+
+const mappingOf = (origin_ip: OriginIp) => ({ ...mapping, origin_ip })
+
+/** What the API says to a page of so many mappings, of which these are on it. */
+const pageOf = (page: number, perPage: number, total: number, addresses: ReadonlyArray<OriginIp>) =>
+  ok(success(addresses.map(entryOf), {
+    result_info: {
+      page,
+      per_page: perPage,
+      count: addresses.length,
+      total_count: total,
+      total_pages: Math.ceil(total / perPage)
+    }
+  }))
+
+const range = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => numbered(from + index))
+
+const wanted = (addresses: ReadonlyArray<OriginIp>) => addresses.map((origin_ip) => ({ origin_ip, ...place }))
+
+const existing = (origin_ip: OriginIp) =>
+  new AlreadyExists({ ...said("already_exists"), existing: mappingOf(origin_ip) })
+
+const said = (name: keyof typeof apiErrors) => ({ code: apiErrors[name].code, message: apiErrors[name].message })
+
+const applied = (origin_ip: OriginIp): CreateItem => ({ _tag: "Applied", mapping: mappingOf(origin_ip) })
+
+/** The call that lets a batch of creates be, as they come in any order. */
+const batchAnswer = (addresses: ReadonlyArray<OriginIp>) =>
+  ok(success({ succeeded: addresses.map(entryOf), failed: [] }))
+
+const writtenIn = (body: string) =>
+  (JSON.parse(body) as ReadonlyArray<{ readonly origin_ip: string }>).map((
+    { origin_ip }
+  ) => origin_ip)
+
+describe("Creates together", () => {
+  const first = `GET ${collection}?page=1&per_page=100`
+
+  it.effect("look once where a page has all that there is, and write what isn't there by one call", () =>
+    Effect.gen(function*() {
+      const [one, two, three] = [numbered(1), numbered(2), numbered(3)] as const
+      const { meet, result } = yield* start(({ createMany }) => createMany(zone, wanted([one, two, three])))
+      yield* meet(first, pageOf(1, 100, 2, [numbered(0), two]))
+      const body = yield* meet(`PUT ${collection}/batch`, batchAnswer([one, three]))
+      assert.deepStrictEqual(writtenIn(body), [one, three])
+      yield* succeeds(result, new Map([[two, existing(two)], [one, applied(one)], [three, applied(three)]]))
+    }))
+
+  it.effect("write nothing where all is there", () =>
+    Effect.gen(function*() {
+      const { meet, result } = yield* start(({ createMany }) => createMany(zone, wanted([numbered(0)])))
+      yield* meet(first, pageOf(1, 100, 1, [numbered(0)]))
+      yield* succeeds(result, new Map([[numbered(0), existing(numbered(0))]]))
+    }))
+
+  it.effect("read on by pages that overlap", () =>
+    Effect.gen(function*() {
+      const asked = [numbered(150), ...range(400, 410)]
+      const { meet, result } = yield* start(({ createMany }) => createMany(zone, wanted(asked)))
+      yield* meet(first, pageOf(1, 100, 250, range(0, 100)))
+      yield* meet(`GET ${collection}?page=2&per_page=99`, pageOf(2, 99, 250, range(99, 198)))
+      yield* meet(`GET ${collection}?page=3&per_page=98`, pageOf(3, 98, 250, range(196, 250)))
+      const body = yield* meet(`PUT ${collection}/batch`, batchAnswer(range(400, 410)))
+      assert.deepStrictEqual(writtenIn(body), range(400, 410))
+      yield* succeeds(
+        result,
+        new Map([
+          [numbered(150), existing(numbered(150))] as const,
+          ...range(400, 410).map((each) => [each, applied(each)] as const)
+        ])
+      )
+    }))
+
+  it.effect("look one by one at what lies between two pages that have moved apart", () =>
+    Effect.gen(function*() {
+      const asked = [numbered(150), ...range(400, 410)]
+      const { meet, result } = yield* start(({ createMany }) => createMany(zone, wanted(asked)))
+      yield* meet(first, pageOf(1, 100, 250, range(0, 100)))
+      // A hundred of the first page have been deleted since: what was behind it has moved to it.
+      yield* meet(`GET ${collection}?page=2&per_page=99`, pageOf(2, 99, 150, range(199, 250)))
+      yield* meet(`GET ${collection}?page=3&per_page=98`, pageOf(3, 98, 150, []))
+      yield* meet(`GET ${collection}/${numbered(150)}`, ok(success(entryOf(numbered(150)))))
+      yield* meet(`PUT ${collection}/batch`, batchAnswer(range(400, 410)))
+      const settled = yield* result
+      assert.deepStrictEqual(
+        Result.isSuccess(settled) ? settled.success.get(numbered(150)) : settled.failure,
+        existing(numbered(150))
+      )
+    }))
+
+  it.effect.each(
+    [
+      ["it takes fewer calls", range(0, 100), 5_000],
+      ["the list is in no order that is known", range(0, 100).toReversed(), 150]
+    ] as const
+  )("look one by one where %s", ([, page, total]) =>
+    Effect.gen(function*() {
+      const asked = [numbered(600), numbered(601)]
+      const { meet, result } = yield* start(({ createMany }) => createMany(zone, wanted([...asked, numbered(5)])))
+      yield* meet(first, pageOf(1, 100, total, page))
+      yield* meet(`GET ${collection}/${numbered(600)}`, failure("not_found"))
+      yield* meet(`GET ${collection}/${numbered(601)}`, ok(success(entryOf(numbered(601)))))
+      yield* meet(`PUT ${collection}/batch`, batchAnswer([numbered(600)]))
+      yield* succeeds(
+        result,
+        new Map([
+          [numbered(601), existing(numbered(601))],
+          [numbered(5), existing(numbered(5))],
+          [numbered(600), applied(numbered(600))]
+        ])
+      )
+    }))
+
+  it.effect("leave out those that there are not enough calls left to look at", () =>
+    Effect.gen(function*() {
+      const quota = { calls: undefined, share: 1 }
+      const asked = range(400, 410)
+      const { meet, result } = yield* start(
+        (api) =>
+          Effect.andThen(Effect.sync(() => api.quota.own(1)), api.createMany(zone, wanted([numbered(5), ...asked]))),
+        2,
+        { quota }
+      )
+      yield* meet(first, {
+        ...pageOf(1, 100, 2_000, range(0, 100)),
+        headers: { ratelimit: "\"default\";r=10;t=60" }
+      })
+      const settled = yield* result
+      if (Result.isFailure(settled)) return assert.fail(settled.failure.message)
+      assert.deepStrictEqual(settled.success.get(numbered(5)), existing(numbered(5)))
+      for (const each of asked) {
+        const item = settled.success.get(each)
+        if (item?._tag !== "Unwritten") return assert.fail(item?._tag)
+        assert.deepStrictEqual([item.error.category, item.error.mayHaveBeenApplied], ["wait", false])
+      }
+    }))
+
+  it.effect("have written nothing when the look fails", () =>
+    Effect.gen(function*() {
+      const { expect, result } = yield* start(({ createMany }) => createMany(zone, wanted(range(0, 2))))
+      const { response } = yield* expect(first)
+      response.destroy()
+      const error = yield* fails(result)
+      assert.deepInclude(error.reason, { _tag: "Unreachable", sent: true })
+      assert.isFalse(error.mayHaveBeenApplied)
+    }))
+
+  it.effect("may have been done when the answer to the write is lost, but for what was there", () =>
+    Effect.gen(function*() {
+      const [there, absent] = [numbered(0), numbered(1)] as const
+      const { expect, meet, result } = yield* start(({ createMany }) => createMany(zone, wanted([there, absent])))
+      yield* meet(first, pageOf(1, 100, 1, [there]))
+      const { response } = yield* expect(`PUT ${collection}/batch`)
+      response.destroy()
+      const settled = yield* result
+      if (Result.isFailure(settled)) return assert.fail(settled.failure.message)
+      assert.deepStrictEqual(settled.success.get(there), existing(there))
+      const item = settled.success.get(absent)
+      assert.isTrue(item?._tag === "Unwritten" && item.error.mayHaveBeenApplied)
+    }))
+
+  /** A clock that moves as the test says. */
+  const settable = Effect.map(Clock.Clock, (clock) => {
+    const time = { now: 0n }
+    const frozen: Clock.Clock = Object.assign(Object.create(clock), {
+      monotonicTimeNanosUnsafe: () => time.now,
+      sleep: () => Effect.never
+    })
+    return { time, frozen }
+  })
+
+  it.effect("write nothing where the process stood still after the look", () =>
+    Effect.gen(function*() {
+      const { frozen, time } = yield* settable
+      const { expect, result } = yield* start(({ createMany }) => createMany(zone, wanted(range(0, 2)))).pipe(
+        Effect.provideService(Clock.Clock, frozen)
+      )
+      const { response } = yield* expect(first)
+      time.now = 2_000_000_001n
+      answer(response, pageOf(1, 100, 0, []))
+      const { mayHaveBeenApplied, reason } = yield* fails(result)
+      assert.deepInclude(reason, { _tag: "Unreachable", sent: false })
+      assert.isFalse(mayHaveBeenApplied)
+    }))
+
+  it.effect("write nothing where the look has taken too long", () =>
+    Effect.gen(function*() {
+      const { time, ticking } = yield* Effect.map(Clock.Clock, (clock) => {
+        const time = { now: 0n }
+        const wakers = new Set<() => void>()
+        const ticking: Clock.Clock = Object.assign(Object.create(clock), {
+          monotonicTimeNanosUnsafe: () => time.now,
+          sleep: () => Effect.callback<void>((resume) => void wakers.add(() => resume(Effect.void)))
+        })
+        return {
+          time: {
+            /** Moves on in steps in which the process is seen to be at work. */
+            moveOn: Effect.gen(function*() {
+              for (let step = 0; step < 5; step++) {
+                time.now += 500_000_000n
+                const all = [...wakers]
+                wakers.clear()
+                for (const wake of all) wake()
+                while (wakers.size === 0) yield* Effect.yieldNow
+              }
+            })
+          },
+          ticking
+        }
+      })
+      const asked = range(0, 2)
+      const { expect, result } = yield* start(({ createMany }) => createMany(zone, wanted(asked))).pipe(
+        Effect.provideService(Clock.Clock, ticking)
+      )
+      const { response } = yield* expect(first)
+      yield* time.moveOn
+      answer(response, pageOf(1, 100, 1, range(0, 1)))
+      const settled = yield* result
+      if (Result.isFailure(settled)) return assert.fail(settled.failure.message)
+      assert.deepStrictEqual(settled.success.get(numbered(0)), existing(numbered(0)))
+      assert.strictEqual(settled.success.get(numbered(1))?._tag, "Failed")
+    }))
+})
+
 describe("A delete", () => {
   it.effect("looks, so that it can tell what was deleted", () =>
     Effect.gen(function*() {
@@ -213,6 +452,22 @@ describe("API_GENERATION=auto", () => {
       yield* both.meet(`PUT ${one}`, ok(success(entry)))
       yield* both.meet(`PUT ${one}`, ok(success(entry)))
       yield* succeeds(both.result, [mapping, mapping])
+    }))
+
+  it.effect("knows whether creates can go together once it has asked", () =>
+    Effect.gen(function*() {
+      const both = yield* start(
+        (api) =>
+          Effect.gen(function*() {
+            const before = api.batchesCreates()
+            yield* api.get(address)
+            return [before, api.batchesCreates()]
+          }),
+        "auto"
+      )
+      yield* both.meet(`GET ${someAddress}`, failure("not_found"))
+      yield* both.meet(`GET ${one}`, ok(success(entry)))
+      yield* succeeds(both.result, [false, true])
     }))
 
   it.effect("is told of a zone that neither generation knows, and forgets nothing and learns nothing by it", () =>

@@ -204,6 +204,45 @@ for (const row of rows) {
           assert.deepStrictEqual(yield* api.list(zone_id), [])
         }))
 
+      it.effect("creates many where it can: what is not there, and nothing else", () =>
+        Effect.gen(function*() {
+          const api = yield* OriginRegionsApi
+          const { origin_ip, zone_id } = yield* mappingOf("2001:db8::1")
+          const there = Array.from({ length: 250 }, (_, index) => numbered(2 * index))
+          for (let from = 0; from < there.length; from += BATCH_LIMIT) {
+            yield* api.upsertMany(
+              zone_id,
+              there.slice(from, from + BATCH_LIMIT).map((each) => ({ origin_ip: each, ...gcp }))
+            )
+          }
+          const before = yield* api.list(zone_id)
+          assert.strictEqual(api.batchesCreates(), row.spoken === 2)
+          const asked = [origin_ip, ...Array.from({ length: 98 }, (_, index) => numbered(5 * index))]
+          const items = yield* api.createMany(zone_id, [
+            ...asked.map((each) => ({ origin_ip: each, ...aws })),
+            { origin_ip: numbered(1), ...aws, region: Region.make("moon-1") }
+          ])
+          assert.lengthOf([...items], 100)
+          const after = new Map((yield* api.list(zone_id)).map((mapping) => [mapping.origin_ip, mapping]))
+          for (const mapping of before) assert.deepStrictEqual(after.get(mapping.origin_ip), mapping)
+          if (row.spoken === 1) {
+            for (const item of items.values()) assert.strictEqual(item._tag, "Failed")
+            assert.strictEqual(after.size, before.length)
+            return
+          }
+          assert.strictEqual(items.get(numbered(1))?._tag, "Failed")
+          for (const each of asked) {
+            const existing = before.find((mapping) => mapping.origin_ip === each)
+            assert.deepInclude(
+              items.get(each),
+              existing === undefined
+                ? { _tag: "Applied", mapping: { zone_id, origin_ip: each, ...aws, modified_on: null } }
+                : { _tag: "AlreadyExists", existing }
+            )
+            assert.deepInclude(after.get(each), existing === undefined ? aws : gcp)
+          }
+        }))
+
       it.effect("refuses a batch that is none", () =>
         Effect.gen(function*() {
           const api = yield* OriginRegionsApi

@@ -1,11 +1,12 @@
 import type { Mapping } from "@origin-regions/domain/Mapping"
 import type { OriginIp } from "@origin-regions/domain/OriginIp"
 import type { Region } from "@origin-regions/domain/Region"
+import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import type { Vendor } from "@origin-regions/domain/Vendor"
 import type { ZoneId } from "@origin-regions/domain/ZoneId"
 import { Clock, Context, Effect, Exit, Layer, Redacted } from "effect"
 import { ApiClock } from "./ApiClock.ts"
-import type { ApiError } from "./ApiError.ts"
+import type { AlreadyExists, ApiError } from "./ApiError.ts"
 import type { ApiQuota } from "./ApiQuota.ts"
 import { type ApiCredential, ApiSettings } from "./ApiSettings.ts"
 import { type AnswerContext, parseBody, readAnswer } from "./internal/ApiAnswer.ts"
@@ -34,13 +35,19 @@ export type BatchItem =
   | { readonly _tag: "Applied"; readonly mapping: Mapping | null }
   | { readonly _tag: "Failed"; readonly message: string }
 
+/**
+ * What came of one create of a batch: `AlreadyExists` says what is there, and nothing was written; what is `Unwritten` was in a write that has failed as a whole, or in none, with this error. One
+ * that `Failed` may be made alone.
+ */
+export type CreateItem = BatchItem | AlreadyExists | { readonly _tag: "Unwritten"; readonly error: ApiError }
+
 /** How many items a batch can have (the API's reference: `maxItems`). */
 export const BATCH_LIMIT = 100
 
 /**
  * The origin cloud regions API, in either of its generations: they differ in what a call costs, and in what can come between. Generation 2 has no create, so it looks first
  * and then upserts; who creates the mapping in between is overwritten. Each call is one attempt, aborted by interruption; when to try again is the caller's decision, by
- * `RetryPolicy`. `API_TIMEOUT` bounds each HTTP request of it: generation 2 takes two for a create or a delete, and one for every hundred mappings of a list.
+ * `RetryPolicy`. `API_TIMEOUT` bounds each HTTP request of it: generation 2 takes two for a create or a delete, some for creates together, and one for every hundred mappings of a list.
  */
 export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
   /** Creates a mapping; `AlreadyExists` where the address has one, equal or not. Repeating it after a lost answer meets its own work. */
@@ -61,6 +68,16 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
     zoneId: ZoneId,
     mappings: ReadonlyArray<Omit<DesiredMapping, "zone_id">>
   ) => Effect.Effect<BatchItems, ApiError>
+  /** Whether creates can go together: in generation 2 they can; not before it is known which generation is spoken. */
+  readonly batchesCreates: () => boolean
+  /**
+   * Creates up to `BATCH_LIMIT` mappings of a zone, each address once: in generation 2 by a look at what there is, in as few calls as it takes, and one batch that upserts what is not there; in generation 1
+   * each of them fails, as it has nothing of the kind. An `ApiError` is about all of them, and nothing was written. Who creates a mapping between the look and the batch, two seconds at most, is overwritten.
+   */
+  readonly createMany: (
+    zoneId: ZoneId,
+    mappings: ReadonlyArray<Omit<DesiredMapping, "zone_id">>
+  ) => Effect.Effect<ReadonlyMap<OriginIp, CreateItem>, ApiError>
   /** Deletes up to `BATCH_LIMIT` mappings of a zone, each address once, by one request; an address without mapping fails. */
   readonly deleteMany: (zoneId: ZoneId, addresses: ReadonlyArray<OriginIp>) => Effect.Effect<BatchItems, ApiError>
   /** The regions that mappings of a zone can name. */
@@ -101,7 +118,9 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
               }
             )
           }),
-        standstills: transport.standstills
+        standstills: transport.standstills,
+        spare: () => quota.spare,
+        steadyMillis: () => steadyMillis(context.clock)
       }
       const generation1 = makeGeneration1(caller, basePath)
       const generation2 = makeGeneration2(caller, basePath)

@@ -19,6 +19,10 @@ export interface Caller {
   readonly call: <A>(call: ApiCall<A>) => Effect.Effect<A, ApiError>
   /** How often this process has been stopped or starved for so long that what it had read may long be otherwise. */
   readonly standstills: () => number
+  /** How many calls the quota has room for. */
+  readonly spare: () => number
+  /** The monotonic clock. */
+  readonly steadyMillis: () => number
 }
 
 /** The API's operations as one of its generations puts them on the wire. */

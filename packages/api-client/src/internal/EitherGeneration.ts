@@ -85,6 +85,8 @@ export const makeEitherGeneration = Effect.fnUntraced(function*(
     get: (address) => use(address.zone_id, ({ get }) => get(address)),
     list: (zoneId) => use(zoneId, ({ list }) => list(zoneId)),
     upsertMany: (zoneId, mappings) => use(zoneId, ({ upsertMany }) => upsertMany(zoneId, mappings)),
+    batchesCreates: () => known?.batchesCreates() ?? false,
+    createMany: (zoneId, mappings) => use(zoneId, ({ createMany }) => createMany(zoneId, mappings)),
     deleteMany: (zoneId, addresses) => use(zoneId, ({ deleteMany }) => deleteMany(zoneId, addresses)),
     supportedRegions: (zoneId) => use(zoneId, ({ supportedRegions }) => supportedRegions(zoneId))
   }

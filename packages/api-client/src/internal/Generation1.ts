@@ -1,6 +1,7 @@
 import type { OriginIp } from "@origin-regions/domain/OriginIp"
 import type { ZoneId } from "@origin-regions/domain/ZoneId"
-import type { DesiredMapping, MappingAddress } from "../OriginRegionsApi.ts"
+import { Effect } from "effect"
+import type { CreateItem, DesiredMapping, MappingAddress } from "../OriginRegionsApi.ts"
 import { readSupportedRegions } from "../SupportedRegions.ts"
 import { isRecord, parseBody, parseJson } from "./ApiAnswer.ts"
 import type { Caller, Operations } from "./Call.ts"
@@ -46,6 +47,8 @@ export const makeGeneration1 = ({ call }: Caller, basePath: string): Operations 
       }),
     deleteMany: (zoneId, addresses) =>
       call({ method: "DELETE", path: `${zone(zoneId)}/batch`, body: addresses, ...batchOf(zoneId, addresses) }),
+    batchesCreates: () => false,
+    createMany: (_, mappings) => Effect.succeed(new Map(mappings.map(({ origin_ip }) => [origin_ip, NO_BATCH]))),
     supportedRegions: (zoneId) =>
       call({
         method: "GET",
@@ -55,6 +58,9 @@ export const makeGeneration1 = ({ call }: Caller, basePath: string): Operations 
       })
   }
 }
+
+/** Its batch is an upsert, and its create is for one. */
+const NO_BATCH: CreateItem = { _tag: "Failed", message: "generation 1 has no batch for creates" }
 
 const oneOf = ({ origin_ip, zone_id }: MappingAddress) => ({
   promised: "a mapping",
