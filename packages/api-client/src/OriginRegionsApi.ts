@@ -9,6 +9,7 @@ import type { ApiError } from "./ApiError.ts"
 import type { ApiQuota } from "./ApiQuota.ts"
 import { type ApiCredential, ApiSettings } from "./ApiSettings.ts"
 import { type AnswerContext, parseBody, readAnswer } from "./internal/ApiAnswer.ts"
+import { apiMetrics } from "./internal/ApiMetrics.ts"
 import type { BatchItems, Caller } from "./internal/Call.ts"
 import { makeEitherGeneration } from "./internal/EitherGeneration.ts"
 import { makeGeneration1 } from "./internal/Generation1.ts"
@@ -79,6 +80,7 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
       const { baseUrl, connections, credential, generation, quota: quotaOptions, timeout } = yield* ApiSettings
       const transport = yield* makeHttpTransport({ origin: baseUrl.origin, connections, timeout })
       const clock = new ApiClock(yield* Clock.Clock)
+      const { called } = yield* apiMetrics
       const quota = yield* makeSharedQuota({ quota: quotaOptions, credential, baseUrl, underWay: transport.underWay })
       const context: AnswerContext = { clock: yield* Clock.Clock, redact: redactor(credential) }
       const basePath = baseUrl.pathname.replace(/\/+$/, "")
@@ -90,7 +92,8 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
         call: ({ body, method, parse = parseBody, path, promised, readResult }) =>
           Effect.suspend(() => {
             quota.called()
-            return transport.send(
+            const ended = called(method, path)
+            const sent = transport.send(
               body === undefined
                 ? { method, path, headers: readHeaders, body: null }
                 : { method, path, headers: writeHeaders, body: JSON.stringify(body) },
@@ -100,6 +103,7 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
                 return readAnswer(answer, parse, promised, readResult, context)
               }
             )
+            return Effect.onExit(sent, (exit) => Effect.sync(() => ended(exit)))
           }),
         standstills: transport.standstills
       }
