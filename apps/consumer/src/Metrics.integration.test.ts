@@ -4,9 +4,11 @@ import * as Consumer from "@origin-regions/testkit/Consumer"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { Leash } from "@origin-regions/testkit/Leash"
 import { uniqueZoneId } from "@origin-regions/testkit/Names"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Schema } from "effect"
 import { readFile } from "node:fs/promises"
-import { exposedMetrics, valueOf } from "./fixtures/ExposedMetrics.ts"
+import { parse } from "yaml"
+import { type ExposedMetric, exposedMetrics, valueOf } from "./fixtures/ExposedMetrics.ts"
+import { namesOf } from "./fixtures/PromQl.ts"
 import { eventOf, recordOf } from "./fixtures/RequestRecords.ts"
 import { until } from "./fixtures/RunningConsumer.ts"
 import { layerKafka, makeTestTopics, settingsFor } from "./fixtures/TestTopics.ts"
@@ -53,7 +55,7 @@ class Exposed extends Context.Service<Exposed, {
   )
 }
 
-const documentation = Effect.promise(() => readFile(new URL("../../../docs/metrics.md", import.meta.url), "utf8"))
+const fileOf = (path: string) => Effect.promise(() => readFile(new URL(`../../../${path}`, import.meta.url), "utf8"))
 
 const cell = (text: string | undefined) => [...(text ?? "").matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name)
 
@@ -68,16 +70,64 @@ const documented = (text: string, heading: string) => {
 }
 
 const found = (text: string) =>
-  [...exposedMetrics(text)].map(([name, { labels, type }]) => ({ name, type, labels: [...labels].toSorted() }))
+  [...exposedMetrics(text)].map(([name, { labels, type }]) => ({ name, type, labels: [...labels.keys()].toSorted() }))
 
 const byName = <A extends { readonly name: string }>(metrics: ReadonlyArray<A>) =>
   metrics.toSorted((one, other) => one.name < other.name ? -1 : 1)
+
+const Rules = Schema.Struct({
+  groups: Schema.Array(
+    Schema.Struct({ rules: Schema.Array(Schema.Struct({ alert: Schema.String, expr: Schema.String })) })
+  )
+})
+
+const Dashboard = Schema.fromJsonString(Schema.Struct({
+  templating: Schema.Struct({ list: Schema.Array(Schema.Struct({ name: Schema.String, query: Schema.Unknown })) }),
+  panels: Schema.Array(Schema.Struct({
+    title: Schema.String,
+    targets: Schema.optionalKey(Schema.Array(Schema.Struct({ expr: Schema.String })))
+  }))
+}))
+
+const Query = Schema.Struct({ query: Schema.String })
+
+/** What a scrape adds to all series. */
+const scraped: ReadonlyArray<string> = ["job", "instance"]
+
+/** What is wrong with the names in an expression, where these are the metrics. */
+const problemsOf = (expression: string, metrics: ReadonlyMap<string, ExposedMetric>): ReadonlyArray<string> => {
+  const problems: Array<string> = []
+  const known = new Set(scraped)
+  const { grouping, selectors } = namesOf(expression)
+  for (const { matchers, metric } of selectors) {
+    const [, family = metric] = /^(.*)_(?:bucket|sum|count)$/.exec(metric) ?? []
+    const exposed = metrics.get(metric) ?? metrics.get(family)
+    const isBucket = metric.endsWith("_bucket")
+    if (exposed === undefined || (exposed.type === "histogram") === metrics.has(metric)) {
+      problems.push(`${metric} is not there`)
+      continue
+    }
+    if (isBucket) known.add("le")
+    for (const label of exposed.labels.keys()) known.add(label)
+    for (const { isNegative, isRegex, label, value } of matchers) {
+      if (scraped.includes(label)) continue
+      const values = new Set(exposed.labels.get(label))
+      // Each of the alternatives must be one that there is.
+      const missing = (isRegex ? value.split("|") : [value]).filter((each) => !values.has(each))
+      if (isNegative || missing.length > 0) problems.push(`${metric} has no ${label} ${missing.join(", ")}`)
+    }
+  }
+  for (const label of grouping) if (!known.has(label)) problems.push(`nothing in ${expression} has the label ${label}`)
+  return problems
+}
+
+const up: ExposedMetric = { type: "gauge", labels: new Map() }
 
 layer(Exposed.layer, { timeout: "2 minutes", excludeTestServices: true })("Metrics", (it) => {
   it.effect("are those of the documentation, with their types and labels, and no others", () =>
     Effect.gen(function*() {
       const { api, consumer } = yield* Exposed
-      const text = yield* documentation
+      const text = yield* fileOf("docs/metrics.md")
       assert.deepStrictEqual(byName(found(consumer)), byName(documented(text, "The consumer")))
       assert.deepStrictEqual(byName(found(api)), byName(documented(text, "The API, self-hosted")))
     }))
@@ -105,5 +155,38 @@ layer(Exposed.layer, { timeout: "2 minutes", excludeTestServices: true })("Metri
         Object.fromEntries(Object.keys(values).map((series) => [series, valueOf(consumer, series)])),
         values
       )
+    }))
+
+  it.effect("are all that the alert rules name, with the labels and values that they name", () =>
+    Effect.gen(function*() {
+      const { consumer } = yield* Exposed
+      const metrics = new Map([...exposedMetrics(consumer), ["up", up] as const])
+      const text = yield* fileOf("deploy/prometheus/rules/origin-regions.yml")
+      const { groups } = yield* Schema.decodeUnknownEffect(Rules)(parse(text))
+      const rules = groups.flatMap((group) => group.rules)
+      assert.isNotEmpty(rules)
+      assert.deepStrictEqual(rules.flatMap(({ expr }) => problemsOf(expr, metrics)), [])
+    }))
+
+  it.effect("are all that the dashboard names, and each is on it", () =>
+    Effect.gen(function*() {
+      const { api, consumer } = yield* Exposed
+      const metrics = new Map([...exposedMetrics(consumer), ...exposedMetrics(api), ["up", up] as const])
+      const text = yield* fileOf("deploy/grafana/dashboards/origin-regions.json")
+      const { panels, templating } = yield* Schema.decodeUnknownEffect(Dashboard)(text)
+      const variables = templating.list.map(({ query }) => query).filter(Schema.is(Query)).map(({ query }) => {
+        const [, selector = "", label = ""] = /^label_values\((.*), (\w+)\)$/.exec(query) ?? []
+        return `count by (${label}) (${selector})`
+      })
+      assert.lengthOf(variables, 2)
+      const expressions = panels.flatMap(({ targets = [] }) =>
+        targets.map(({ expr }) => expr.replaceAll("$__rate_interval", "5m"))
+      )
+      assert.deepStrictEqual([...variables, ...expressions].flatMap((each) => problemsOf(each, metrics)), [])
+      const named = new Set(expressions.flatMap((each) => namesOf(each).selectors.map(({ metric }) => metric)))
+      const forgotten = [...metrics.keys()].filter((name) =>
+        ["", "_bucket", "_count"].every((suffix) => !named.has(`${name}${suffix}`))
+      )
+      assert.deepStrictEqual(forgotten, [])
     }))
 })
