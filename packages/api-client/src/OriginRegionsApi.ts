@@ -3,7 +3,7 @@ import type { OriginIp } from "@origin-regions/domain/OriginIp"
 import type { Region } from "@origin-regions/domain/Region"
 import type { Vendor } from "@origin-regions/domain/Vendor"
 import type { ZoneId } from "@origin-regions/domain/ZoneId"
-import { Clock, Context, Effect, Exit, Layer, Redacted } from "effect"
+import { Clock, Context, Effect, Exit, Layer, Option, Redacted } from "effect"
 import { ApiClock } from "./ApiClock.ts"
 import type { ApiError } from "./ApiError.ts"
 import type { ApiQuota } from "./ApiQuota.ts"
@@ -93,17 +93,19 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
           Effect.suspend(() => {
             quota.called()
             const ended = called(method, path)
-            const sent = transport.send(
+            return transport.send(
               body === undefined
                 ? { method, path, headers: readHeaders, body: null }
                 : { method, path, headers: writeHeaders, body: JSON.stringify(body) },
               (answer) => {
                 clock.observe(answer.headers["date"])
                 quota.observe(answer.headers, answer.status)
-                return readAnswer(answer, parse, promised, readResult, context)
-              }
+                const exit = readAnswer(answer, parse, promised, readResult, context)
+                ended(Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Exit.findErrorOption(exit)))
+                return exit
+              },
+              ended
             )
-            return Effect.onExit(sent, (exit) => Effect.sync(() => ended(exit)))
           }),
         standstills: transport.standstills
       }

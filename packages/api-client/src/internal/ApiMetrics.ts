@@ -1,12 +1,12 @@
 import type { ApiErrorCategory } from "@origin-regions/domain/ApiError"
 import { steadyMillis } from "@origin-regions/domain/SteadyTime"
-import { Clock, type Context, Effect, Exit, Metric, Option } from "effect"
+import { Clock, type Context, Effect, Metric } from "effect"
 import type { ApiError } from "../ApiError.ts"
 
 /** Plain functions: they run for every call. */
 interface ApiMetrics {
-  /** A call begins; what it answers is told how the call ended. One that is interrupted does not count. */
-  readonly called: (method: string, path: string) => (exit: Exit.Exit<unknown, ApiError>) => void
+  /** A call begins; what it answers is told when it has ended, and with which error, if any. One that is interrupted does not count. */
+  readonly called: (method: string, path: string) => (error: ApiError | undefined) => void
 }
 
 const categories: ReadonlyArray<ApiErrorCategory> = ["reject", "absent", "retry", "wait", "credential"]
@@ -53,11 +53,7 @@ export const apiMetrics: Effect.Effect<ApiMetrics> = Effect.gen(function*() {
   return {
     called(method, path) {
       const startedAt = steadyMillis(clock)
-      return (exit) => {
-        const error = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Exit.findErrorOption(exit))
-        if (Exit.isFailure(exit) && error === undefined) return
-        ended(method, urlTemplateOf(path), error?.category ?? "", steadyMillis(clock) - startedAt)
-      }
+      return (error) => ended(method, urlTemplateOf(path), error?.category ?? "", steadyMillis(clock) - startedAt)
     }
   }
 })

@@ -67,7 +67,8 @@ export const measured = Effect.fnUntraced(function*<A, R>(
 export const countSent = (records: ReadonlyArray<AddressedRecord>): Effect.Effect<void> =>
   Effect.contextWith((context: Context.Context<never>) =>
     Effect.sync(() => {
-      for (const { topic } of records) sentTo(topic).updateUnsafe(1, context)
+      const byTopic = Map.groupBy(records, ({ topic }) => topic)
+      for (const [topic, sent] of byTopic) sentTo(topic).updateUnsafe(sent.length, context)
     })
   )
 
