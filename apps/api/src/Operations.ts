@@ -76,7 +76,7 @@ export const operationsOf = Effect.fnUntraced(function*<Declared extends Endpoin
 
   const operationOf = (name: keyof Declared & string, { method, path }: Endpoint): Operation => {
     const names = errorNamesOf[name] ?? errorNames
-    const took = durationsOf(generation, name)
+    const took = durationsOf(method, path)
 
     const onSuccess = (payload: Payload<Result>) => {
       count(generation, name, "ok")

@@ -8,22 +8,22 @@ export type NoGeneration = "none"
 export interface RequestMetrics {
   /** Counts an answer. `operation` is one of the generation's, or `none` where the request had no route. */
   count(generation: 1 | 2 | NoGeneration, operation: string, outcome: ApiErrorName | "ok"): void
-  /** What adds to the histogram of an operation how long an answer took. */
-  durationsOf(generation: 1 | 2, operation: string): (seconds: number) => void
+  /** What adds to the histogram of a route how long an answer took. */
+  durationsOf(method: string, route: string): (seconds: number) => void
 }
 
 const counterOf = (generation: string, operation: string, outcome: ApiErrorName | "ok") =>
-  Metric.counter("requests_total", {
+  Metric.counter("origin_regions_api_requests_total", {
     description: "Requests answered, by generation, operation and error code (ok where there was none)",
     incremental: true,
     attributes: { generation, operation, code: outcome === "ok" ? outcome : String(apiErrors[outcome].code) }
   })
 
-const histogramOf = (generation: string, operation: string) =>
-  Metric.histogram("request_duration_seconds", {
-    description: "Time from the routed request to its answer, by generation and operation",
+const histogramOf = (method: string, route: string) =>
+  Metric.histogram("http_server_request_duration_seconds", {
+    description: "Time from the routed request to its answer",
     boundaries: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
-    attributes: { generation, operation }
+    attributes: { "http.request.method": method, "http.route": route }
   })
 
 /** The metrics of the registry in force. */
@@ -36,8 +36,8 @@ export const requestMetrics: Effect.Effect<RequestMetrics> = Effect.contextWith(
       if (counter === undefined) counters.set(key, counter = counterOf(String(generation), operation, outcome))
       counter.updateUnsafe(1, context)
     },
-    durationsOf(generation, operation) {
-      const histogram = histogramOf(String(generation), operation)
+    durationsOf(method, route) {
+      const histogram = histogramOf(method, route)
       return (seconds) => histogram.updateUnsafe(seconds, context)
     }
   })

@@ -70,7 +70,7 @@ const health = HttpRouter.use(Effect.fnUntraced(function*(router) {
 export const layer = (generations: ReadonlyArray<Generation>) =>
   Layer.mergeAll(
     health,
-    PrometheusMetrics.layerHttp({ path: "/metrics", prefix: "origin_regions_api" }),
+    PrometheusMetrics.layerHttp({ path: "/metrics" }),
     HttpRouter.add("GET", "/docs", HttpServerResponse.redirect(`/docs/v${Math.max(...generations)}`)),
     ...generations.map(documentation)
   )

@@ -8,6 +8,7 @@ import type { Change, Verdict } from "@origin-regions/domain/RequestReader"
 import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
 import { Clock, Context, Duration, Effect, Layer, Random } from "effect"
+import { pipelineMetrics } from "./PipelineMetrics.ts"
 import { type Found, isAsAsked, resolve } from "./Resolution.ts"
 import type { Task } from "./Task.ts"
 
@@ -101,6 +102,7 @@ export class Attempt extends Context.Service<Attempt, {
         const api = yield* OriginRegionsApi
         const clock = yield* Clock.Clock
         const random = yield* Random.Random
+        const { resolverRead } = yield* pipelineMetrics
         const deadlineMillis = Duration.toMillis(options.requestDeadline)
 
         /** What this process does next it does after its own change. */
@@ -128,7 +130,10 @@ export class Attempt extends Context.Service<Attempt, {
         }
 
         const read = (change: Change): Effect.Effect<Found, ApiError> =>
-          api.get({ zone_id: change.zoneId, origin_ip: change.originIp }).pipe(
+          Effect.andThen(
+            Effect.sync(resolverRead),
+            api.get({ zone_id: change.zoneId, origin_ip: change.originIp })
+          ).pipe(
             Effect.tap((found) => Effect.sync(() => api.clock.sawChange(found.modified_on))),
             Effect.catchReason("ApiError", "NotFound", () => Effect.succeed(null))
           )

@@ -58,6 +58,7 @@ export class Circuits {
   /** By zone, of which something is here: when the last call began. */
   readonly #lastCall = new Map<string, number>()
   #api = new Circuit(FAILURES)
+  #apiFailure: ApiError["category"] = "retry"
 
   /** `batchSize`: how many requests may go in one call. `batchesCreates`: whether creates may, as far as is known. */
   constructor(lanes: Lanes<Task>, quota: Quota, batchSize: number, batchesCreates: () => boolean) {
@@ -70,6 +71,11 @@ export class Circuits {
   /** Why nothing at all is sent. */
   get apiPause(): Pause | undefined {
     return this.#api.pause
+  }
+
+  /** What the last failure was that held up everything, or would have. */
+  get apiFailure(): ApiError["category"] {
+    return this.#apiFailure
   }
 
   /** Why nothing is sent to a zone. */
@@ -191,6 +197,7 @@ export class Circuits {
     now: number,
     isProbe: boolean
   ): CircuitChange | undefined {
+    this.#apiFailure = error.category
     if (isCertain(error) && !this.#api.isOpen) this.#api = new Circuit(1)
     const hasPaused = this.#api.failed(now, error.message, isProbe, {
       millis: isCertain(error) ? Duration.toMillis(delay) : 0,

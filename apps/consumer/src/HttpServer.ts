@@ -5,6 +5,7 @@ import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
 import { requireToken } from "./BearerToken.ts"
 import { Delivery } from "./Delivery.ts"
+import { EndOffsets } from "./EndOffsets.ts"
 import { GroupMember } from "./GroupMember.ts"
 import { renderMetrics } from "./Metrics.ts"
 import { Pipeline } from "./Pipeline.ts"
@@ -45,6 +46,7 @@ const routes = ({ requestsTopic, sessionTimeout, token }: HttpServerOptions) =>
     const pipeline = yield* Pipeline
     const member = yield* GroupMember
     const delivery = yield* Delivery
+    const endOffsets = yield* EndOffsets
     const input = (): StatusReportInput => ({
       requestsTopic,
       member: member.status(),
@@ -85,7 +87,10 @@ const routes = ({ requestsTopic, sessionTimeout, token }: HttpServerOptions) =>
       "GET",
       "/metrics",
       Effect.map(
-        Effect.suspend(() => renderMetrics(pipeline.status())),
+        Effect.flatMap(
+          Clock.currentTimeMillis,
+          (now) => renderMetrics({ ...input(), endOffsets: endOffsets.current(), now })
+        ),
         (text) => HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4; charset=utf-8" })
       )
     )

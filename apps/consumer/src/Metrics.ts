@@ -1,58 +1,99 @@
-import type { Settlement } from "@origin-regions/domain/MappingOutcome"
-import { Effect, Metric } from "effect"
+import { type Context, Effect, Metric } from "effect"
 import { PrometheusMetrics } from "effect/observability"
-import type { PipelineStatus } from "./PipelineStatus.ts"
+import { nameOf } from "./PipelineMetrics.ts"
+import { type PipelineStatus, waitReasons } from "./PipelineStatus.ts"
+import type { MemberStatus } from "./StatusReport.ts"
 
-const outcomes = Metric.counter("outcomes_total", {
-  incremental: true,
-  description: "Outcomes published, by their code"
-})
-const calls = Metric.gauge("api_calls_in_flight", { description: "Calls to the API under way" })
-const inFlight = Metric.gauge("requests_in_flight", { description: "Requests that are in calls to the API under way" })
-const queued = Metric.gauge("requests_queued", { description: "Requests read that wait for their turn" })
-const waiting = Metric.gauge("requests_waiting", { description: "Requests that wait for another attempt" })
-const unpublished = Metric.gauge("outcomes_unpublished", { description: "Outcomes that wait to be published" })
-const quotaLimit = Metric.gauge("api_quota_limit", { description: "Calls that the API's quota allows in a window" })
-const quotaLeft = Metric.gauge("api_quota_left", {
-  description: "Calls of the API's quota that this member may still make"
-})
-const partitions = Metric.gauge("partitions_assigned", { description: "Partitions that this member owns" })
+const gauge = (name: string, description: string, attributes: Readonly<Record<string, string>> = {}) =>
+  Metric.gauge(nameOf(name), { description, attributes })
 
-const codeOf = (settlement: Settlement): string => {
-  switch (settlement._tag) {
-    case "Succeeded":
-      return settlement.result
-    case "Malformed":
-      return "malformed_request"
-    case "Rejected":
-      return String(settlement.code)
-    case "Failed":
-      return settlement.name
-  }
+const ready = gauge("ready", "Whether it is at work")
+const silence = gauge("coordinator_silence_seconds", "How long ago the group's coordinator last answered")
+const blocked = gauge("publishing_blocked", "Whether outcomes can't be published just now")
+const calls = gauge("api_calls_in_flight", "Calls to the API under way")
+const inFlight = gauge("requests_in_flight", "Requests that are in calls to the API under way")
+const queued = gauge("requests_queued", "Requests read that wait for their turn")
+const unpublished = gauge("outcomes_unpublished", "Outcomes that wait to be published")
+const waiting = new Map(
+  [...waitReasons, "kafka" as const].map((reason) => [
+    reason,
+    gauge("requests_waiting", "Requests that wait for something to get better, by what", { reason })
+  ])
+)
+const apiPaused = new Map(
+  (["api", "credential", "quota"] as const).map((reason) => [
+    reason,
+    gauge("api_paused", "Whether the API is not called at all, by why", { reason })
+  ])
+)
+const zonesPaused = gauge("zones_paused", "Zones that nothing is sent to, as their calls fail")
+const longestZonePause = gauge("zone_pause_longest_seconds", "For how long the zone has been failing that has longest")
+const quotaLimit = gauge("api_quota_limit", "Calls that the API's quota allows in a window")
+const quotaLeft = gauge("api_quota_left", "Calls of the API's quota that this member may still make")
+const partitionsAssigned = gauge("partitions_assigned", "Partitions that this member owns")
+const partitionsPaused = gauge("partitions_paused", "Partitions that are not read on, as enough of them has no outcome")
+
+const lagOf = (partition: string) =>
+  gauge("lag_records", "Records of a partition that have no outcome yet, those not read included", {
+    "messaging.destination.partition.id": partition
+  })
+
+/** The partitions that a lag was told of last: another member tells it once they are its. */
+const lagging = new Map<string, ReturnType<typeof lagOf>>()
+
+export interface MetricsInput {
+  readonly pipeline: PipelineStatus
+  readonly member: MemberStatus
+  /** Why outcomes can't be published, where they can't. */
+  readonly publishing: string | undefined
+  /** The offset after the last record of each partition, where Kafka tells. */
+  readonly endOffsets: ReadonlyMap<number, number>
+  /** In milliseconds since 1970. */
+  readonly now: number
 }
 
-/** One counter for each code, made once: codes are few, and records are many. */
-const counters = new Map<string, Metric.Counter<number>>()
-
-/** Counts outcomes that were published together. */
-export const countOutcomes = (settlements: ReadonlyArray<Settlement>): Effect.Effect<void> =>
-  Effect.forEach(Map.groupBy(settlements, codeOf), ([code, { length }]) => {
-    const counter = counters.get(code) ?? Metric.withAttributes(outcomes, { code })
-    counters.set(code, counter)
-    return Metric.update(counter, length)
-  }, { discard: true })
+const setLags = ({ endOffsets, pipeline }: MetricsInput, context: Context.Context<never>) => {
+  const before = new Map(lagging)
+  lagging.clear()
+  for (const { head, partition } of pipeline.partitions) {
+    const end = endOffsets.get(partition)
+    if (end === undefined) continue
+    const name = String(partition)
+    const lag = before.get(name) ?? lagOf(name)
+    before.delete(name)
+    lagging.set(name, lag)
+    lag.updateUnsafe(Math.max(0, end - head), context)
+  }
+  for (const lag of before.values()) Metric.removeUnsafe(lag, context)
+}
 
 /** The metrics in Prometheus' text format, the gauges as of now. */
-export const renderMetrics = Effect.fnUntraced(function*(status: PipelineStatus) {
-  yield* Metric.update(calls, status.calls)
-  yield* Metric.update(inFlight, status.inFlight)
-  yield* Metric.update(queued, status.queued)
-  yield* Metric.update(waiting, status.waiting)
-  yield* Metric.update(unpublished, status.unpublished)
-  yield* Metric.update(partitions, status.partitions.length)
-  if (status.quota !== undefined) {
-    yield* Metric.update(quotaLimit, status.quota.limit)
-    yield* Metric.update(quotaLeft, status.quota.left)
-  }
-  return yield* PrometheusMetrics.format({ prefix: "origin_regions_consumer" })
-})
+export const renderMetrics = (input: MetricsInput): Effect.Effect<string> =>
+  Effect.contextWith((context: Context.Context<never>) => {
+    const { member, now, pipeline, publishing } = input
+    const set = (metric: Metric.Gauge<number>, value: number | boolean) => metric.updateUnsafe(Number(value), context)
+    set(ready, member.ready)
+    set(silence, Math.max(0, now - member.lastContact) / 1000)
+    set(blocked, publishing !== undefined)
+    set(calls, pipeline.calls)
+    set(inFlight, pipeline.inFlight)
+    set(queued, pipeline.queued - pipeline.waits.quota)
+    set(unpublished, pipeline.unpublished)
+    for (const [reason, metric] of waiting) {
+      if (reason !== "kafka") set(metric, pipeline.waits[reason])
+      else set(metric, publishing === undefined ? 0 : pipeline.unpublished)
+    }
+    for (const [reason, metric] of apiPaused) set(metric, pipeline.apiPauseReason === reason)
+    set(zonesPaused, pipeline.zones.size)
+    let oldest = now
+    for (const { since } of pipeline.zones.values()) oldest = Math.min(oldest, since)
+    set(longestZonePause, (now - oldest) / 1000)
+    if (pipeline.quota !== undefined) {
+      set(quotaLimit, pipeline.quota.limit)
+      set(quotaLeft, pipeline.quota.left)
+    }
+    set(partitionsAssigned, pipeline.partitions.length)
+    set(partitionsPaused, pipeline.partitions.filter(({ paused }) => paused).length)
+    setLags(input, context)
+    return PrometheusMetrics.format()
+  })

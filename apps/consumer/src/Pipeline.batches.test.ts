@@ -304,6 +304,7 @@ describe("A create behind a batch", () => {
       settle(yield* calls)
       assert.deepStrictEqual(yield* pending, [])
       const [wait] = pipeline.status().partitions
+      assert.strictEqual(pipeline.status().waits.address, 1)
       assert.match(wait?.wait?.reason ?? "", /has just been changed/)
       yield* TestClock.adjust("1999 millis")
       assert.deepStrictEqual(yield* pending, [])

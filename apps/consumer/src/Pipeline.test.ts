@@ -741,7 +741,8 @@ describe("A zone that fails", () => {
         call.finish(Exit.succeed(failing(busy)))
       }
       yield* quiet
-      const { partitions, waiting, zones } = pipeline.status()
+      const { partitions, waiting, waits, zones } = pipeline.status()
+      assert.deepInclude(waits, { zone: 8, request: 0, api: 0 })
       assert.deepInclude(zones.get("a"), { since: 0, until: 1_000, failures: 5, reason: "busy", waiting: 8 })
       assert.deepInclude(partitions[0], { waiting: 8 })
       assert.deepInclude(partitions[0]?.wait, { since: 0, until: 1_000 })
@@ -869,30 +870,41 @@ describe("An API that fails all zones", () => {
     return pipe
   })
 
-  it.effect.each<{ readonly name: string; readonly reason: ApiErrorReason; readonly pauses: ReadonlyArray<number> }>([
+  it.effect.each<{
+    readonly name: string
+    readonly reported: "api" | "credential" | "quota"
+    readonly reason: ApiErrorReason
+    readonly pauses: ReadonlyArray<number>
+  }>([
     {
       name: "a wrong credential",
+      reported: "credential",
       reason: new BadCredential({ code: 10000, message: "Authentication error" }),
       pauses: [10_000, 10_000, 10_000]
     },
     {
       name: "a quota that is used up",
+      reported: "quota",
       reason: new RateLimited({ message: "slow down", retryAfter: Duration.seconds(10) }),
       pauses: [10_000, 10_000, 10_000]
     },
     {
       name: "nobody who listens",
+      reported: "api",
       reason: new Unreachable({ cause: "ECONNREFUSED", sent: false }),
       pauses: [1_000, 2_000, 4_000, 8_000]
     }
   ])(
     "by $name is tried by one request now and then, and all go on when it works",
-    ({ pauses, reason }) =>
+    ({ pauses, reason, reported }) =>
       Effect.gen(function*() {
         const { kafka, pending, pipeline } = yield* start()
         for (const call of yield* pending) call.finish(Exit.succeed(failing(reason, "10 seconds")))
         yield* quiet
         assert.strictEqual(pipeline.status().apiPause?.until, pauses[0])
+        assert.strictEqual(pipeline.status().apiPauseReason, reported)
+        assert.strictEqual(pipeline.status().waits[reported], pipeline.status().waiting)
+        assert.isAbove(pipeline.status().waiting, 0)
         assert.strictEqual(pipeline.status().zones.size, 0)
         // Each waits by itself, too, from its own failure on.
         for (const pause of pauses) {
@@ -948,8 +960,9 @@ describe("A quota", () => {
       pipeline.handler.received(batchFrom(0, 0, 5))
       pipeline.handler.received(batchOf(1, [sourceRecord(1, 0, "not JSON")]))
       assert.deepStrictEqual((yield* pending).map(({ at }) => at).toSorted(), ["0@0", "1@0"])
-      const { quota, queued } = pipeline.status()
+      const { quota, queued, waits } = pipeline.status()
       assert.strictEqual(queued, 4)
+      assert.strictEqual(waits.quota, 4)
       assert.deepInclude(quota, { limit: 1_200, left: 0 })
       assert.approximately(quota?.nextCallAt ?? Number.NaN, 278, 1)
       yield* TestClock.adjust("277 millis")

@@ -10,6 +10,7 @@ import { Attempt, type AttemptResult, type BatchedResult } from "./Attempt.ts"
 import { type Admitted, type CircuitChange, Circuits } from "./Circuits.ts"
 import { Delivery, type Membership, type SettledTask } from "./Delivery.ts"
 import { Lanes } from "./Lanes.ts"
+import { pipelineMetrics } from "./PipelineMetrics.ts"
 import { type PipelineStatus, pipelineStatus } from "./PipelineStatus.ts"
 import { PartitionProgress, type Undone } from "./Progress.ts"
 import { groupOf, laneOf, type OwnedPartition, sizeOf, type Task } from "./Task.ts"
@@ -101,6 +102,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const admin = yield* KafkaAdmin
   const { batchesCreates, clock: apiClock, quota } = yield* OriginRegionsApi
   const clock = yield* Clock.Clock
+  const metrics = yield* pipelineMetrics
   const fork = yield* FiberSet.makeRuntime<never>()
   const failed = yield* Deferred.make<never>()
 
@@ -171,6 +173,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const assigned = (subscription: Subscription, assignment: Assignment) => {
     const { heads } = assignment
     membership = { subscription, assignment, isOver: false }
+    metrics.rebalanced()
     for (const owner of owned.values()) {
       const head = heads.get(owner.partition)
       // Kept only where nobody else has worked on it in between.
@@ -327,6 +330,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     const [first] = tasks
     calls += 1
     inFlight += tasks.length
+    metrics.called(tasks.length)
     for (const { owner, request, undone } of tasks) if (request.verdict._tag === "Apply") owner.progress.send(undone)
     const results = tasks.length === 1 ? Effect.map(attempt.make(first), (one) => [one]) : attempt.makeTogether(tasks)
     fork(results).addObserver((exit) => attempted(admitted, exit))

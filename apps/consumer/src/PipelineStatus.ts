@@ -2,7 +2,22 @@ import type { QuotaStatus } from "@origin-regions/api-client/ApiQuota"
 import type { Pause } from "./Circuit.ts"
 import type { Circuits } from "./Circuits.ts"
 import type { Lanes } from "./Lanes.ts"
-import { groupOf, type OwnedPartition, type Task } from "./Task.ts"
+import { groupOf, LOCAL, type OwnedPartition, type Task } from "./Task.ts"
+
+/**
+ * What a request waits for:
+ *
+ * - `request`: another attempt at it, as the last one failed;
+ * - `doubt`: the same, where an attempt may have been applied;
+ * - `address`: its address has just been changed by a batch;
+ * - `zone`: calls to its zone fail;
+ * - `api`: the API can't be reached;
+ * - `credential`: the API refuses the credential;
+ * - `quota`: no call may be made now.
+ */
+export const waitReasons = ["request", "doubt", "address", "zone", "api", "credential", "quota"] as const
+
+export type WaitReason = typeof waitReasons[number]
 
 /** What the pipeline is doing right now. */
 export interface PipelineStatus {
@@ -16,10 +31,13 @@ export interface PipelineStatus {
   readonly queued: number
   /** Requests that wait for something to get better. */
   readonly waiting: number
+  /** The same, by what for; and those of `queued` that wait for quota. */
+  readonly waits: Readonly<Record<WaitReason, number>>
   /** Requests whose outcomes wait to be published. */
   readonly unpublished: number
   /** Why nothing at all is sent to the API. */
   readonly apiPause: Pause | undefined
+  readonly apiPauseReason: "api" | "credential" | "quota" | undefined
   /** The quota of calls to the API, where one is known. */
   readonly quota: QuotaPause | undefined
   /** The zones that nothing is sent to, with how many requests wait for that. */
@@ -61,6 +79,15 @@ export interface PipelineState {
   readonly epoch: number
 }
 
+/** By what the API's failures are that hold up everything. */
+const pauseReasons = {
+  credential: "credential",
+  wait: "quota",
+  retry: "api",
+  reject: "api",
+  absent: "api"
+} as const satisfies Record<Circuits["apiFailure"], WaitReason>
+
 /** Goes through everything that is queued. */
 export const pipelineStatus = (state: PipelineState): PipelineStatus => {
   const { calls, circuits, epoch, inFlight, lanes, unpublished, working } = state
@@ -76,15 +103,21 @@ export const pipelineStatus = (state: PipelineState): PipelineStatus => {
   )
   let queued = 0
   let waiting = 0
+  const waits = { request: 0, doubt: 0, address: 0, zone: 0, api: 0, credential: 0, quota: 0 }
+  const lacksQuota = (state.quota?.waitMillis ?? 0) > 0
   const add = (task: Task, own: Pause | undefined) => {
     const zone = zones.get(groupOf(task))
     if (zone !== undefined) zone.waiting += 1
     const wait = apiPause ?? zone ?? own
     if (wait === undefined) {
       queued += 1
+      if (lacksQuota && groupOf(task) !== LOCAL) waits.quota += 1
       return
     }
     waiting += 1
+    if (apiPause !== undefined) waits[pauseReasons[circuits.apiFailure]] += 1
+    else if (zone !== undefined) waits.zone += 1
+    else waits[task.inDoubt ? "doubt" : wait.failures === 0 ? "address" : "request"] += 1
     const partition = partitions.get(task.owner)
     if (partition === undefined) return
     partition.waiting += 1
@@ -98,8 +131,10 @@ export const pipelineStatus = (state: PipelineState): PipelineStatus => {
     inFlight,
     queued,
     waiting,
+    waits,
     unpublished,
     apiPause: apiPause === undefined ? undefined : dated(apiPause),
+    apiPauseReason: apiPause === undefined ? undefined : pauseReasons[circuits.apiFailure],
     quota: state.quota === undefined ? undefined : quotaPause(state.quota, state.time),
     zones: new Map([...zones].map(([zoneId, zone]) => [zoneId, dated(zone)])),
     partitions: [...partitions].map(([{ partition, paused, progress }, { wait, waiting }]) => ({

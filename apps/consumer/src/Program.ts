@@ -26,9 +26,11 @@ import { SecureRandom } from "effect/crypto"
 import { Attempt } from "./Attempt.ts"
 import { layerAtLeastOnce } from "./Delivery/AtLeastOnce.ts"
 import { layerExactlyOnce } from "./Delivery/ExactlyOnce.ts"
+import { EndOffsets } from "./EndOffsets.ts"
 import { GroupMember } from "./GroupMember.ts"
 import * as HttpServer from "./HttpServer.ts"
 import { Pipeline } from "./Pipeline.ts"
+import * as ProcessMetrics from "./ProcessMetrics.ts"
 import { ownerOf } from "./ProgressMetadata.ts"
 import { readSettings, type Settings } from "./Settings.ts"
 
@@ -63,6 +65,7 @@ const application = (settings: Settings) => {
   ).pipe(Layer.provide(SecureRandom.layerWebCrypto))
   return HttpServer.layer({ ...settings, host: settings.httpHost, port: settings.httpPort, token: settings.httpToken })
     .pipe(
+      Layer.provide([EndOffsets.layer(settings), ProcessMetrics.layer]),
       Layer.provideMerge(GroupMember.layer(settings)),
       Layer.provide(Pipeline.layer(settings)),
       Layer.provide(Attempt.layer(settings)),

@@ -12,8 +12,10 @@ const idle: PipelineStatus = {
   inFlight: 0,
   queued: 0,
   waiting: 0,
+  waits: { request: 0, doubt: 0, address: 0, zone: 0, api: 0, credential: 0, quota: 0 },
   unpublished: 0,
   apiPause: undefined,
+  apiPauseReason: undefined,
   quota: undefined,
   zones: new Map(),
   partitions: []

@@ -4,12 +4,13 @@ import type { Region } from "@origin-regions/domain/Region"
 import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import type { Vendor } from "@origin-regions/domain/Vendor"
 import type { ZoneId } from "@origin-regions/domain/ZoneId"
-import { Clock, Context, Effect, Exit, Layer, Redacted } from "effect"
+import { Clock, Context, Effect, Exit, Layer, Option, Redacted } from "effect"
 import { ApiClock } from "./ApiClock.ts"
 import type { AlreadyExists, ApiError } from "./ApiError.ts"
 import type { ApiQuota } from "./ApiQuota.ts"
 import { type ApiCredential, ApiSettings } from "./ApiSettings.ts"
 import { type AnswerContext, parseBody, readAnswer } from "./internal/ApiAnswer.ts"
+import { apiMetrics } from "./internal/ApiMetrics.ts"
 import type { BatchItems, Caller } from "./internal/Call.ts"
 import { makeEitherGeneration } from "./internal/EitherGeneration.ts"
 import { makeGeneration1 } from "./internal/Generation1.ts"
@@ -96,6 +97,7 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
       const { baseUrl, connections, credential, generation, quota: quotaOptions, timeout } = yield* ApiSettings
       const transport = yield* makeHttpTransport({ origin: baseUrl.origin, connections, timeout })
       const clock = new ApiClock(yield* Clock.Clock)
+      const { called } = yield* apiMetrics
       const quota = yield* makeSharedQuota({ quota: quotaOptions, credential, baseUrl, underWay: transport.underWay })
       const context: AnswerContext = { clock: yield* Clock.Clock, redact: redactor(credential) }
       const basePath = baseUrl.pathname.replace(/\/+$/, "")
@@ -107,6 +109,7 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
         call: ({ body, method, parse = parseBody, path, promised, readResult }) =>
           Effect.suspend(() => {
             quota.called()
+            const ended = called(method, path)
             return transport.send(
               body === undefined
                 ? { method, path, headers: readHeaders, body: null }
@@ -114,8 +117,11 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
               (answer) => {
                 clock.observe(answer.headers["date"])
                 quota.observe(answer.headers, answer.status)
-                return readAnswer(answer, parse, promised, readResult, context)
-              }
+                const exit = readAnswer(answer, parse, promised, readResult, context)
+                ended(Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Exit.findErrorOption(exit)))
+                return exit
+              },
+              ended
             )
           }),
         standstills: transport.standstills,

@@ -19,6 +19,7 @@ import { type ConsumerGroup, GROUP_OWNER, type GroupOwner } from "./internal/Con
 import type { GroupGeneration } from "./internal/GroupFencing.ts"
 import { inOrder, makeClient } from "./internal/KafkaClient.ts"
 import { kafkaError } from "./internal/KafkaErrors.ts"
+import { consumedCounter, measured } from "./internal/KafkaMetrics.ts"
 import { MemberMetadata, PartitionAssigners } from "./internal/PatchedKafkaJS.ts"
 import { sourceRecord } from "./internal/SourceRecords.ts"
 import { type CommittedOffset, KafkaAdmin } from "./KafkaAdmin.ts"
@@ -175,6 +176,7 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
   const { groupId, topic } = options
   const clock = yield* Clock.Clock
   const now = () => steadyMillis(clock)
+  const countConsumed = consumedCounter(yield* Effect.context<never>())
   const client = yield* makeClient(settings, "origin-regions-consumer")
   const fibers = yield* FiberSet.make<void>()
   const fork = yield* FiberSet.runtime(fibers)()
@@ -331,6 +333,7 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
   const eachBatch = async ({ batch, isRunning, resolveOffset }: EachBatchPayload): Promise<void> => {
     // What is not resolved here is fetched again.
     if (!(await isHandedOver()) || !isRunning()) return
+    countConsumed(topic, batch.partition, batch.messages.length)
     const goOnFrom = tell(() =>
       handler.received({
         partition: batch.partition,
@@ -417,10 +420,13 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
           offset: String(offset),
           metadata
         }))
-        return Effect.tryPromise({
-          try: () => member.commitOffsets({ topics: [{ topic, partitions: committed }] }),
-          catch: (error) => kafkaError("commit offsets", error)
-        })
+        return measured(
+          "commit",
+          Effect.tryPromise({
+            try: () => member.commitOffsets({ topics: [{ topic, partitions: committed }] }),
+            catch: (error) => kafkaError("commit offsets", error)
+          })
+        )
       }),
     pause,
     resume,

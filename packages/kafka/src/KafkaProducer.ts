@@ -2,6 +2,7 @@ import type { WritableRecord } from "@origin-regions/domain/SourceRecord"
 import { Context, Duration, Effect, Layer, RcRef, Semaphore } from "effect"
 import { inOrder, makeClient } from "./internal/KafkaClient.ts"
 import { kafkaError } from "./internal/KafkaErrors.ts"
+import { countSent, measured } from "./internal/KafkaMetrics.ts"
 import { requestsOf, topicMessages } from "./internal/OutgoingRequests.ts"
 import { javaCompatible } from "./internal/Partitioner.ts"
 import type { KafkaError } from "./KafkaError.ts"
@@ -56,7 +57,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
           try: () => producer.sendBatch({ acks: -1, topicMessages: topicMessages(records) }),
           catch: (error) => kafkaError("write to Kafka", error)
         })).pipe(Effect.onError(() => RcRef.invalidate(connected)))
-    )
+    ).pipe((send) => measured("send", send), Effect.tap(() => countSent(records)))
 
   return KafkaProducer.of({
     send: Effect.fn("KafkaProducer.send")(function*(records) {

@@ -6,6 +6,7 @@ import { makeHangingTransactions } from "./internal/HangingTransactions.ts"
 import { headsOf } from "./internal/Heads.ts"
 import { inOrder, makeClient } from "./internal/KafkaClient.ts"
 import { kafkaError } from "./internal/KafkaErrors.ts"
+import { countSent, measured } from "./internal/KafkaMetrics.ts"
 import { requestsOf, topicMessages } from "./internal/OutgoingRequests.ts"
 import { javaCompatible } from "./internal/Partitioner.ts"
 import { TRANSACTION_RETRY } from "./internal/PatchedKafkaJS.ts"
@@ -303,7 +304,11 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
             })
           )
         )
-      }).pipe(oneAtATime.withPermit)
+      }).pipe(
+        (committing) => measured("transaction", committing),
+        Effect.tap(() => countSent(transaction.records)),
+        oneAtATime.withPermit
+      )
     )
   })
 })

@@ -3,7 +3,7 @@ import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { Duration, Effect, Layer, Schedule, Semaphore } from "effect"
 import { type Delivered, Delivery, type Membership } from "../Delivery.ts"
-import { countOutcomes } from "../Metrics.ts"
+import { pipelineMetrics } from "../PipelineMetrics.ts"
 import type { OwnedPartition } from "../Task.ts"
 import { makeOutcomeRecords, type OutcomeTopics } from "./OutcomeRecords.ts"
 import { plainCommit } from "./PlainCommit.ts"
@@ -22,6 +22,7 @@ export const layerAtLeastOnce = (options: OutcomeTopics & { readonly requestsTop
       const admin = yield* KafkaAdmin
       const { clock } = yield* OriginRegionsApi
       const outcomeRecords = yield* makeOutcomeRecords(options)
+      const { published } = yield* pipelineMetrics
 
       const turn = yield* Semaphore.make(1)
       let problem: string | undefined
@@ -57,7 +58,7 @@ export const layerAtLeastOnce = (options: OutcomeTopics & { readonly requestsTop
           )
           problem = undefined
           for (const { task } of live) task.owner.progress.done(task.record.offset)
-          yield* countOutcomes(live.map(({ settlement }) => settlement))
+          published(live)
           return yield* commit(() => [...new Set([...live.map(({ task }) => task.owner), ...also()])], membership)
         })
       })

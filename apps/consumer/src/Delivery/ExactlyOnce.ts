@@ -3,7 +3,7 @@ import { KafkaError, Refused, StaleGeneration } from "@origin-regions/kafka/Kafk
 import { KafkaTransactions, type PendingTransaction } from "@origin-regions/kafka/KafkaTransactions"
 import { Duration, Effect, Layer, Semaphore } from "effect"
 import { type Delivered, Delivery, type Membership, type SettledTask } from "../Delivery.ts"
-import { countOutcomes } from "../Metrics.ts"
+import { pipelineMetrics } from "../PipelineMetrics.ts"
 import type { OwnedPartition } from "../Task.ts"
 import { makeOutcomeRecords, type OutcomeTopics } from "./OutcomeRecords.ts"
 import { plainCommit } from "./PlainCommit.ts"
@@ -47,6 +47,7 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
       const transactions = yield* KafkaTransactions
       const { clock } = yield* OriginRegionsApi
       const outcomeRecords = yield* makeOutcomeRecords(options)
+      const { published } = yield* pipelineMetrics
       const turn = yield* Semaphore.make(1)
       let problem: string | undefined
       const commit = (due: () => ReadonlyArray<OwnedPartition>, membership: Membership): Effect.Effect<Delivered> =>
@@ -86,7 +87,7 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
           Effect.ensuring(Effect.suspend(() => progress === undefined ? Effect.void : turn.release(1)))
         )
         problem = undefined
-        yield* countOutcomes(settled.map(({ settlement }) => settlement))
+        published(settled)
       })
 
       const deliver = (

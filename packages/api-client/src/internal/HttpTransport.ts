@@ -19,10 +19,11 @@ export interface HttpRequest {
 }
 
 interface HttpTransport {
-  /** Sends a request once and reads its answer. Interruption aborts it. */
+  /** Sends a request once and reads its answer, or tells `failed` why there is none. Interruption aborts it. */
   readonly send: <A>(
     request: HttpRequest,
-    read: (answer: HttpAnswer) => Exit.Exit<A, ApiError>
+    read: (answer: HttpAnswer) => Exit.Exit<A, ApiError>,
+    failed?: (error: ApiError) => void
   ) => Effect.Effect<A, ApiError>
   /** Calls that have no answer yet. */
   readonly underWay: () => number
@@ -91,14 +92,14 @@ export const makeHttpTransport = Effect.fn("HttpTransport.make")(function*(optio
     Effect.forkScoped
   )
 
-  const send: HttpTransport["send"] = (request, read) =>
+  const send: HttpTransport["send"] = (request, read, failed) =>
     Effect.callback((resume) => {
-      const call = new Call(clock, (outcome) =>
-        resume(outcome instanceof ApiError ? Effect.fail(outcome) : Effect.suspend(() => read(outcome))))
+      const call = new Call(clock, (outcome) => {
+        if (outcome instanceof ApiError) failed?.(outcome)
+        resume(outcome instanceof ApiError ? Effect.fail(outcome) : Effect.suspend(() => read(outcome)))
+      })
       pool.dispatch(request, call)
-      return Effect.sync(() =>
-        call.abandon()
-      )
+      return Effect.sync(() => call.abandon())
     })
   return {
     send,
