@@ -51,7 +51,7 @@ const rejection = ({ code, documentationUrl, message }: Refusal) =>
 
 const GOES_ALONE: BatchedResult = { _tag: "GoesAlone" }
 
-/** Requests of a batch whose deadline has passed while it is not known what has become of them. */
+/** Requests of a call that failed whose deadline has passed while it is not known what has become of them. */
 const READS_AT_A_TIME = 8
 
 const countFailure = (task: Task, error: ApiError): void => {
@@ -262,78 +262,58 @@ export class Attempt extends Context.Service<Attempt, {
           }
         }
 
-        const answered = (task: Task, change: Change, item: CreateItem | undefined): Effect.Effect<BatchedResult> => {
-          if (item?._tag !== "AlreadyExists") return Effect.succeed(resultOfItem(task, change, item))
-          const error = new ApiError({ reason: item })
-          countFailure(task, error)
-          return interpret(task, change, error)
+        /** How long those wait whose call has failed with an error: all for the same time, so as to go together again. */
+        const delaysTogether = (tasks: Iterable<Task>) => {
+          const failures = Math.max(...Array.from(tasks, (task) => task.failures)) + 1
+          const delays = new Map<ApiError, Duration.Duration>()
+          return (error: ApiError): Duration.Duration => {
+            const delay = delays.get(error) ?? delayAfter(failures, error)
+            delays.set(error, delay)
+            return delay
+          }
         }
 
-        /** They wait for the same time, so as to go together again. */
-        const failTogether = (
-          applied: ReadonlyMap<Task, Change>,
-          error: ApiError
-        ): Effect.Effect<ReadonlyMap<Task, BatchedResult>> => {
-          const delay = delayAfter(Math.max(...[...applied.keys()].map(({ failures }) => failures)) + 1, error)
-          const result = ([task, change]: readonly [Task, Change]): Effect.Effect<BatchedResult> => {
-            if (error.category === "reject" || error.category === "absent") return Effect.succeed(GOES_ALONE)
+        /** What came of one of them; a failure is of the call, or of what of it wrote this one. */
+        const comeTo = (
+          task: Task,
+          change: Change,
+          item: CreateItem | ApiError | undefined,
+          delayOf: (error: ApiError) => Duration.Duration
+        ): Effect.Effect<BatchedResult> => {
+          if (item?._tag === "Unwritten") return comeTo(task, change, item.error, delayOf)
+          if (item?._tag === "AlreadyExists") {
+            const error = new ApiError({ reason: item })
             countFailure(task, error)
-            return waitOrGiveUp(task, change, error, delay)
+            return interpret(task, change, error)
           }
-          return Effect.map(
-            Effect.forEach(applied, (entry) => Effect.map(result(entry), (each) => [entry[0], each] as const), {
-              concurrency: READS_AT_A_TIME
-            }),
-            (results) => new Map(results)
-          )
-        }
-
-        /** What was not written is apart from what needed no write. */
-        const resultsOf = (applied: ReadonlyMap<Task, Change>, items: ReadonlyMap<OriginIp, CreateItem>) => {
-          const unwritten = new Map<ApiError, Map<Task, Change>>()
-          const others: Array<readonly [Task, Change]> = []
-          for (const [task, change] of applied) {
-            const item = items.get(change.originIp)
-            if (item?._tag === "Unwritten") {
-              unwritten.set(item.error, (unwritten.get(item.error) ?? new Map<Task, Change>()).set(task, change))
-            } else others.push([task, change])
-          }
-          return Effect.zipWith(
-            Effect.forEach(others, ([task, change]) =>
-              Effect.map(answered(task, change, items.get(change.originIp)), (each) =>
-                [task, each] as const)),
-            Effect.forEach(unwritten, ([error, failed]) =>
-              failTogether(failed, error)),
-            (settled, failures) => new Map([...settled, ...failures.flatMap((each) => [...each])])
-          )
+          if (item?._tag !== "ApiError") return Effect.succeed(resultOfItem(task, change, item))
+          if (item.category === "reject" || item.category === "absent") return Effect.succeed(GOES_ALONE)
+          countFailure(task, item)
+          return waitOrGiveUp(task, change, item, delayOf(item))
         }
 
         const makeTogether = (tasks: ReadonlyArray<Task>) =>
           Effect.suspend(() => {
             const now = clock.currentTimeMillisUnsafe()
             const applied = new Map<Task, Change>()
-            const decided: Array<Task> = []
             for (const task of tasks) {
               const { event, verdict } = task.request
-              if (verdict._tag !== "Apply" || decidedLocally(verdict, event.expiresAt, now) !== undefined) {
-                decided.push(task)
-                continue
-              }
+              if (verdict._tag !== "Apply" || decidedLocally(verdict, event.expiresAt, now) !== undefined) continue
               task.firstTriedAt ??= Math.floor(steadyMillis(clock))
               applied.set(task, verdict.change)
             }
-            const results = Effect.matchEffect(callTogether([...applied.values()]), {
-              onSuccess: (items) => resultsOf(applied, items),
-              onFailure: (error) => failTogether(applied, error)
-            })
-            const others = Effect.forEach(decided, (task) =>
-              Effect.map(makeAttempt(task), (each) =>
-                [task, each] as const))
-            return Effect.zipWith(results, others, (called, rest) => {
-              const all = new Map([...called, ...rest])
-              return tasks.map((task) =>
-                all.get(task) ?? GOES_ALONE
-              )
+            const delayOf = delaysTogether(applied.keys())
+            const results = (itemOf: (change: Change) => CreateItem | ApiError | undefined, concurrency: number) =>
+              Effect.forEach(tasks, (task) => {
+                const change = applied.get(task)
+                return change === undefined ? makeAttempt(task) : comeTo(task, change, itemOf(change), delayOf)
+              }, { concurrency })
+            return Effect.matchEffect(callTogether([...applied.values()]), {
+              onSuccess: (items) => {
+                const isWritten = [...items.values()].every(({ _tag }) => _tag !== "Unwritten")
+                return results(({ originIp }) => items.get(originIp), isWritten ? 1 : READS_AT_A_TIME)
+              },
+              onFailure: (error) => results(() => error, READS_AT_A_TIME)
             })
           })
 
