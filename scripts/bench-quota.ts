@@ -1,4 +1,5 @@
 /** How many upserts in a second go through Cloudflare's quota: real broker, real consumers, and the self-hosted API with the limit that Cloudflare publishes. */
+import { answersOf } from "@origin-regions/consumer/fixtures/ApiRecords"
 import { requestRecord } from "@origin-regions/domain/MappingRequest"
 import { requestTypes } from "@origin-regions/domain/Operation"
 import { OriginIp } from "@origin-regions/domain/OriginIp"
@@ -45,20 +46,6 @@ const requestOf = (number: number): OutgoingRecord => {
   })
 }
 
-/** What the API has answered to requests for mappings, from its own metrics. */
-const answersOf = (api: Api["Service"]) =>
-  Effect.map(
-    Effect.promise(() => fetch(new URL("/metrics", api.baseUrl)).then((response) => response.text())),
-    (metrics) => {
-      const counts = [...metrics.matchAll(/requests_total\{([^}]*)\} (\d+)/g)]
-      const sumOf = (chosen: typeof counts) => chosen.reduce((sum, [, , count]) => sum + Number(count), 0)
-      return {
-        calls: sumOf(counts),
-        refusals: sumOf(counts.filter(([, labels = ""]) => labels.includes("code=\"971\"")))
-      }
-    }
-  )
-
 const measure = Effect.fnUntraced(function*(minutes: number, consumers: number, batchSize: number, generation: string) {
   const { brokers } = yield* KafkaBroker
   const producer = yield* KafkaProducer
@@ -84,7 +71,10 @@ const measure = Effect.fnUntraced(function*(minutes: number, consumers: number, 
   let before = { upserts: 0, calls: 0, refusals: 0 }
   for (let minute = 1; minute <= minutes; minute++) {
     yield* Effect.sleep("1 minute")
-    const now = { upserts: arrivals.length, ...(yield* answersOf(api)) }
+    const answers = yield* answersOf(api)
+    const countOf = (counted: typeof answers) => counted.reduce((sum, { count }) => sum + count, 0)
+    const refusals = answers.filter(({ code }) => code === "971")
+    const now = { upserts: arrivals.length, calls: countOf(answers), refusals: countOf(refusals) }
     const done = {
       upserts: now.upserts - before.upserts,
       calls: now.calls - before.calls,
