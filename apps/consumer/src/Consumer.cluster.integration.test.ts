@@ -6,6 +6,7 @@ import { Leash } from "@origin-regions/testkit/Leash"
 import { uniqueZoneId } from "@origin-regions/testkit/Names"
 import { whereAvailable } from "@origin-regions/testkit/WhereAvailable"
 import { Effect } from "effect"
+import { holdBeyond, makeApiProxy } from "./fixtures/ApiProxy.ts"
 import { changesOf } from "./fixtures/ApiRecords.ts"
 import { whileRunning } from "./fixtures/RunningConsumer.ts"
 import { layerKafka, makeTestTopics, settingsFor } from "./fixtures/TestTopics.ts"
@@ -18,7 +19,8 @@ const losesBrokers = Effect.gen(function*() {
   const { brokers, nodes } = yield* KafkaCluster
   const api = yield* Api
   const topics = yield* makeTestTopics(12)
-  const environment = settingsFor(brokers, topics.names, api)
+  const proxy = yield* makeApiProxy(api.baseUrl)
+  const environment = settingsFor(brokers, topics.names, api, { CLOUDFLARE_BASE_URL: proxy.baseUrl })
   const first = yield* ConsumerProcess.start(environment)
   const second = yield* ConsumerProcess.start(environment)
   const running = <A, E, R>(effect: Effect.Effect<A, E, R>) => whileRunning(second)(whileRunning(first)(effect))
@@ -26,11 +28,13 @@ const losesBrokers = Effect.gen(function*() {
   const losing = nodes.slice(1)
   for (const [index, node] of losing.entries()) {
     const zoneId = yield* uniqueZoneId
-    for (let turn = 0; turn < DISTINCT_TURNS; turn++) yield* topics.emit(upserts(zoneId, ADDRESSES, turn))
     const before = index * REQUESTS
+    const { release } = holdBeyond(proxy, REQUESTS - ADDRESSES)
+    for (let turn = 0; turn < DISTINCT_TURNS; turn++) yield* topics.emit(upserts(zoneId, ADDRESSES, turn))
     yield* running(topics.outcomes.until((all) => all.length >= before + 300))
     yield* node.kill
     assert.isBelow(topics.outcomes.all.length, before + REQUESTS)
+    release()
     // By those that are left.
     yield* running(topics.outcomes.until((all) => all.length >= before + REQUESTS))
     yield* node.start

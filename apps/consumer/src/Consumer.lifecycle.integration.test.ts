@@ -7,7 +7,7 @@ import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { Leash } from "@origin-regions/testkit/Leash"
 import { uniqueZoneId } from "@origin-regions/testkit/Names"
 import { Effect, Fiber, Layer, Queue } from "effect"
-import { type ApiCall, makeApiProxy } from "./fixtures/ApiProxy.ts"
+import { type ApiCall, holdBeyond, makeApiProxy } from "./fixtures/ApiProxy.ts"
 import { changesOf } from "./fixtures/ApiRecords.ts"
 import { linesOf, statusOf, until, whileRunning } from "./fixtures/RunningConsumer.ts"
 import {
@@ -180,7 +180,10 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The co
         const api = yield* Api
         const topics = yield* makeTestTopics(4)
         const zoneId = yield* uniqueZoneId
+        const proxy = yield* makeApiProxy(api.baseUrl)
+        const { release } = holdBeyond(proxy, 1800)
         const environment = yield* settings(topics.names, {
+          CLOUDFLARE_BASE_URL: proxy.baseUrl,
           DELIVERY: delivery,
           API_BATCH_SIZE: String(batchSize),
           CONCURRENCY: "16"
@@ -191,6 +194,7 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The co
         assert.deepStrictEqual(yield* first.kill, { code: undefined, signal: "SIGKILL" })
         assert.isBelow(topics.outcomes.all.length, 2000)
 
+        release()
         const second = yield* ConsumerProcess.start(environment)
         yield* whileRunning(second)(topics.outcomes.until((all) => answered(all) >= 2000))
         yield* whileRunning(second)(allCommitted(topics, environment["KAFKA_GROUP_ID"] ?? ""))
@@ -225,10 +229,11 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The co
         const zoneId = yield* uniqueZoneId
         const proxy = yield* makeApiProxy(api.baseUrl)
         let writes = 0
-        proxy.decide = (call) => {
+        const losingAnswers = (call: ApiCall) => {
           if (call.method !== "GET" && ++writes % 10 === 0) call.passAndCut()
           else call.pass()
         }
+        const { release } = holdBeyond(proxy, 900, losingAnswers)
         const environment = yield* settings(topics.names, {
           API_GENERATION: generation,
           CLOUDFLARE_BASE_URL: proxy.baseUrl
@@ -239,6 +244,7 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The co
         yield* first.kill
         assert.isBelow(topics.outcomes.all.length, 1000)
 
+        release()
         const second = yield* ConsumerProcess.start(environment)
         const outcomes = yield* whileRunning(second)(topics.outcomes.until((all) => answered(all) >= 1000))
         assert.deepStrictEqual(codesOf(outcomes), { created: 1000 })
