@@ -1,4 +1,4 @@
-import { readRequest } from "@origin-regions/domain/RequestReader"
+import { type MayChange, readRequest } from "@origin-regions/domain/RequestReader"
 import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
 import type { Assignment, RecordBatch, Subscription } from "@origin-regions/kafka/KafkaConsumer"
 import { Effect } from "effect"
@@ -22,6 +22,8 @@ export interface PartitionsInHandOptions {
   /** Goes into every commit, for whoever has to end what this process has left pending. */
   readonly owner: string
   readonly lanes: Lanes<Task>
+  /** Left out: every source may change every zone. */
+  readonly mayChange: MayChange | undefined
   /** Asks for a commit of progress. */
   readonly wantCommit: () => void
   readonly log: (line: Effect.Effect<void>) => void
@@ -30,11 +32,11 @@ export interface PartitionsInHandOptions {
 const wantsCommit = ({ isDue, progress, unreserved }: OwnedPartition): boolean =>
   isDue || (unreserved.length > 0 && progress.wantsReservation)
 
-const keep = (owner: OwnedPartition, record: SourceRecord, undone: Undone) => {
+const keep = (owner: OwnedPartition, record: SourceRecord, undone: Undone, mayChange: MayChange | undefined) => {
   const task: Task = {
     owner,
     record,
-    request: readRequest(record),
+    request: readRequest(record, mayChange),
     undone,
     attempts: 0,
     failures: 0,
@@ -111,7 +113,7 @@ export class PartitionsInHand {
         return record.offset
       }
       const undone = progress.receive(record.offset)
-      if (undone !== undefined) keep(owner, record, undone)
+      if (undone !== undefined) keep(owner, record, undone, this.#options.mayChange)
     }
     progress.advance(nextOffset)
     this.#admit(owner)

@@ -6,6 +6,7 @@ import { KafkaConsumer } from "@origin-regions/kafka/KafkaConsumer"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { KafkaTransactions } from "@origin-regions/kafka/KafkaTransactions"
 import { completeEnvironment } from "@origin-regions/settings/EnvironmentFile"
+import { loggerOf } from "@origin-regions/settings/LogFormat"
 import { SettingsError } from "@origin-regions/settings/SettingsError"
 import {
   Cause,
@@ -34,10 +35,8 @@ import * as ProcessMetrics from "./ProcessMetrics.ts"
 import { ownerOf } from "./ProgressMetadata.ts"
 import { readSettings, type Settings } from "./Settings.ts"
 
-const loggers = { json: Logger.consoleJson, pretty: Logger.consolePretty(), logfmt: Logger.consoleLogFmt } as const
-
 const logging = ({ logFormat, logLevel }: Settings) =>
-  Layer.merge(Logger.layer([loggers[logFormat]]), Layer.succeed(References.MinimumLogLevel, logLevel))
+  Layer.merge(Logger.layer([loggerOf(logFormat)]), Layer.succeed(References.MinimumLogLevel, logLevel))
 
 const delivery = (settings: Settings, processId: string) => {
   if (settings.delivery === "at-least-once") {
