@@ -73,14 +73,16 @@ const application = (settings: Settings) => {
     )
 }
 
-/** Orchestrators kill what has not ended ten seconds after it was asked to. */
-const END_TIMEOUT = Duration.seconds(9)
+/** What comes after a stop has settled what is in flight: the group is left, and connections are closed. */
+const LEAVE_TIMEOUT = Duration.seconds(3)
 
 /** Ends all there is in its order, but does not wait for what does not end in time: the process ends it. */
-const close = Effect.fnUntraced(function*(scope: Scope.Closeable, exit: Exit.Exit<unknown, unknown>) {
-  const closing = yield* Effect.forkDetach(Scope.close(scope, exit))
-  yield* Effect.timeoutOption(Fiber.await(closing), END_TIMEOUT)
-})
+const close = Effect.fnUntraced(
+  function*(scope: Scope.Closeable, exit: Exit.Exit<unknown, unknown>, { drainTimeout }: Settings) {
+    const closing = yield* Effect.forkDetach(Scope.close(scope, exit))
+    yield* Effect.timeoutOption(Fiber.await(closing), Duration.sum(drainTimeout, LEAVE_TIMEOUT))
+  }
+)
 
 const main = Effect.gen(function*() {
   const settings = Result.flatMap(completeEnvironment(process.env), ({ environment }) => readSettings(environment))
@@ -89,7 +91,7 @@ const main = Effect.gen(function*() {
   return yield* Layer.buildWithScope(application(settings.success), scope).pipe(
     Effect.flatMap((context) => Context.get(context, GroupMember).failure),
     Effect.tapDefect((defect) => Effect.logFatal("Crashed", defect)),
-    Effect.onExit((exit) => close(scope, exit)),
+    Effect.onExit((exit) => close(scope, exit, settings.success)),
     Effect.provide(logging(settings.success))
   )
 })

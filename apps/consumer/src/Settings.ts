@@ -41,7 +41,7 @@ const ownSettings = {
   }),
   drainTimeout: defaulted("DRAIN_TIMEOUT", duration(), {
     default: "30 seconds",
-    meaning: "how long a rebalance is held for what is in flight; less than `KAFKA_REBALANCE_TIMEOUT`",
+    meaning: "how long a rebalance, and a stop, wait for what is in flight; less than `KAFKA_REBALANCE_TIMEOUT`",
     example: "20 seconds"
   }),
   rebalanceTimeout: defaulted("KAFKA_REBALANCE_TIMEOUT", duration(), {
