@@ -5,6 +5,7 @@ import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaConsumer } from "@origin-regions/kafka/KafkaConsumer"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { KafkaTransactions } from "@origin-regions/kafka/KafkaTransactions"
+import { ownerOf } from "@origin-regions/kafka/ProgressMetadata"
 import { completeEnvironment } from "@origin-regions/settings/EnvironmentFile"
 import { SettingsError } from "@origin-regions/settings/SettingsError"
 import {
@@ -31,7 +32,6 @@ import { GroupMember } from "./GroupMember.ts"
 import * as HttpServer from "./HttpServer.ts"
 import { Pipeline } from "./Pipeline.ts"
 import * as ProcessMetrics from "./ProcessMetrics.ts"
-import { ownerOf } from "./ProgressMetadata.ts"
 import { readSettings, type Settings } from "./Settings.ts"
 
 const loggers = { json: Logger.consoleJson, pretty: Logger.consolePretty(), logfmt: Logger.consoleLogFmt } as const
