@@ -7,6 +7,7 @@ import { CliSettings } from "./CliSettings.ts"
 import { configCommand } from "./ConfigCommand.ts"
 import { emitCommand } from "./EmitCommand.ts"
 import { invocationPresenter } from "./InvocationPresenter.ts"
+import { topicsCommand } from "./TopicsCommand.ts"
 import { watchCommand } from "./WatchCommand.ts"
 
 const description = [
@@ -25,11 +26,13 @@ const builtIns = [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, G
 
 /** Runs the command line with the given arguments (without the program's name). */
 export const runCommandLine = (environment: Environment) => {
+  const settings = CliSettings.layer(environment)
   const command = Command.make("origin-regions").pipe(
     Command.withDescription(description),
     Command.withSubcommands([
-      emitCommand.pipe(Command.provide(CliSettings.layer(environment))),
-      watchCommand.pipe(Command.provide(CliSettings.layer(environment))),
+      emitCommand.pipe(Command.provide(settings)),
+      watchCommand.pipe(Command.provide(settings)),
+      topicsCommand.pipe(Command.provide(settings)),
       configCommand(environment)
     ])
   )
