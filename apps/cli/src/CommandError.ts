@@ -63,6 +63,13 @@ export class TopicsDiffer extends Schema.TaggedError<TopicsDiffer>()("TopicsDiff
   }
 }
 
+/** An audit has found something; what, it has printed. */
+export class NotProved extends Schema.TaggedError<NotProved>()("NotProved", {}) {
+  override get message() {
+    return "It is not so that every request that is done has exactly one outcome."
+  }
+}
+
 const exitCodeOf = {
   WrongUsage: 2,
   InvalidRequests: 2,
@@ -70,7 +77,8 @@ const exitCodeOf = {
   WrongSettings: 2,
   KafkaFailed: 1,
   ChecksFailed: 1,
-  TopicsDiffer: 1
+  TopicsDiffer: 1,
+  NotProved: 1
 } as const
 
 /**
@@ -85,7 +93,8 @@ export class CommandError extends Schema.TaggedError<CommandError>()("CommandErr
     WrongSettings,
     KafkaFailed,
     ChecksFailed,
-    TopicsDiffer
+    TopicsDiffer,
+    NotProved
   ])
 }) {
   override get message() {
