@@ -4,6 +4,7 @@ import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaConsumer } from "@origin-regions/kafka/KafkaConsumer"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
+import { KafkaScan } from "@origin-regions/kafka/KafkaScan"
 import { KafkaTransactions } from "@origin-regions/kafka/KafkaTransactions"
 import { ownerOf } from "@origin-regions/kafka/ProgressMetadata"
 import { completeEnvironment } from "@origin-regions/settings/EnvironmentFile"
@@ -33,6 +34,7 @@ import { GroupMember } from "./GroupMember.ts"
 import * as HttpServer from "./HttpServer.ts"
 import { Pipeline } from "./Pipeline.ts"
 import * as ProcessMetrics from "./ProcessMetrics.ts"
+import { PublishedOutcomes } from "./PublishedOutcomes.ts"
 import { readSettings, type Settings } from "./Settings.ts"
 
 const logging = ({ logFormat, logLevel }: Settings) =>
@@ -58,6 +60,9 @@ const delivery = (settings: Settings, processId: string) => {
 
 const application = (settings: Settings) => {
   const kafka = KafkaConsumer.layerNoDeps(settings.kafka).pipe(Layer.provideMerge(KafkaAdmin.layer(settings.kafka)))
+  const published = PublishedOutcomes.layerNoDeps(settings).pipe(
+    Layer.provide([KafkaScan.layer(settings.kafka), kafka])
+  )
   const api = OriginRegionsApi.layerNoDeps.pipe(Layer.provide(Layer.succeed(ApiSettings, settings.api)))
   const delivering = Layer.unwrap(
     Effect.map(Effect.flatMap(SecureRandom.SecureRandom, ({ uuidV4 }) => uuidV4()), (id) => delivery(settings, id))
@@ -68,7 +73,7 @@ const application = (settings: Settings) => {
       Layer.provideMerge(GroupMember.layer(settings)),
       Layer.provide(Pipeline.layer(settings)),
       Layer.provide(Attempt.layer(settings)),
-      Layer.provide(delivering),
+      Layer.provide([delivering, published]),
       Layer.provide([kafka, api])
     )
 }

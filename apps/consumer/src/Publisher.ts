@@ -79,7 +79,7 @@ export const makePublisher = Effect.fnUntraced(function*(options: PublisherOptio
       outbox.unshift(settled)
       return
     }
-    partitions.dismiss(settled.task)
+    partitions.dismiss(settled.task, settled.settlement)
     lanes.release(laneOf(settled.task))
   }
 
