@@ -88,6 +88,13 @@ export class TopicsDiffer extends Schema.TaggedError<TopicsDiffer>()("TopicsDiff
   }
 }
 
+/** An audit has found something; what, it has printed. */
+export class NotProved extends Schema.TaggedError<NotProved>()("NotProved", {}) {
+  override get message() {
+    return "It is not so that every request that is done has exactly one outcome."
+  }
+}
+
 const exitCodeOf = {
   WrongUsage: 2,
   InvalidRequests: 2,
@@ -97,7 +104,8 @@ const exitCodeOf = {
   UnwritableFile: 1,
   NotAllSucceeded: 3,
   ChecksFailed: 1,
-  TopicsDiffer: 1
+  TopicsDiffer: 1,
+  NotProved: 1
 } as const
 
 /**
@@ -114,7 +122,8 @@ export class CommandError extends Schema.TaggedError<CommandError>()("CommandErr
     KafkaFailed,
     NotAllSucceeded,
     ChecksFailed,
-    TopicsDiffer
+    TopicsDiffer,
+    NotProved
   ])
 }) {
   override get message() {

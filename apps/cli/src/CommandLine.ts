@@ -3,11 +3,13 @@ import { Effect, Layer } from "effect"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { SecureRandom } from "effect/crypto"
 import manifest from "../package.json" with { type: "json" }
+import { auditCommand } from "./AuditCommand.ts"
 import { CliSettings } from "./CliSettings.ts"
 import { configCommand } from "./ConfigCommand.ts"
 import { emitCommand } from "./EmitCommand.ts"
 import { exitCodes } from "./ExitCodes.ts"
 import { invocationPresenter } from "./InvocationPresenter.ts"
+import { SteerSettings } from "./SteerSettings.ts"
 import { topicsCommand } from "./TopicsCommand.ts"
 import { watchCommand } from "./WatchCommand.ts"
 
@@ -30,12 +32,14 @@ const builtIns = [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, G
 /** All commands. */
 export const commandLine = (environment: Environment) => {
   const settings = CliSettings.layer(environment)
+  const steer = SteerSettings.layer(environment)
   return Command.make("origin-regions").pipe(
     Command.withDescription(description),
     Command.withSubcommands([
       emitCommand.pipe(Command.provide(settings)),
       watchCommand.pipe(Command.provide(settings)),
       topicsCommand.pipe(Command.provide(settings)),
+      auditCommand.pipe(Command.provide(settings), Command.provide(steer)),
       configCommand(environment)
     ])
   )

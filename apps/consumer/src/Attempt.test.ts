@@ -84,6 +84,12 @@ const makeAttempt = Effect.fnUntraced(function*(
     upsert: ({ origin_ip, region, vendor, zone_id }) => answer(`upsert ${zone_id}/${origin_ip} ${vendor} ${region}`),
     delete: ({ origin_ip, zone_id }) => answer(`delete ${zone_id}/${origin_ip}`),
     get: ({ origin_ip, zone_id }) => answer(`get ${zone_id}/${origin_ip}`),
+    getMany: (zoneId, addresses) =>
+      Effect.map(
+        answerMany(`look ${zoneId} ${addresses.join(", ")}`),
+        (items) =>
+          new Map([...items].map(([address, item]) => [address, item._tag === "Applied" ? item.mapping : null]))
+      ),
     clock,
     quota: new ApiQuota({ calls: undefined, share: 1 }, yield* Clock.Clock, () => 0)
   })
@@ -760,7 +766,8 @@ describe("A change of our own", () => {
 })
 
 const at = (ip: OriginIp): Mapping => ({ ...mapping, origin_ip: ip, modified_on: null })
-const applied = (ip: OriginIp): BatchItem => ({ _tag: "Applied", mapping: at(ip) })
+const there = (mapping: Mapping | null): BatchItem => ({ _tag: "Applied", mapping })
+const applied = (ip: OriginIp): BatchItem => there(at(ip))
 
 describe("Attempts together", () => {
   const first = "192.0.2.1" as OriginIp
@@ -927,12 +934,13 @@ describe("Attempts together", () => {
       assert.deepStrictEqual(attempt.calls, ["upsert zone 192.0.2.2 aws us-east-1, 192.0.2.3 aws us-east-1"])
     }))
 
-  it.effect("are given up one by one at their deadline, each by what there is", () =>
+  it.effect("are given up at their deadline by one look at all, and by one more each where it has not told", () =>
     Effect.gen(function*() {
       const recovered = { ...at(first), modified_on: "2026-11-24T00:00:00Z" }
-      const attempt = yield* makeAttempt([recovered, missing, { ...recovered, region: "other" }], "1 hour", [
+      const attempt = yield* makeAttempt([missing], "1 hour", [
         busy,
-        busy
+        busy,
+        new Map([[first, there(recovered)], [third, there({ ...recovered, region: "other" })]])
       ])
       yield* TestClock.setTime(Date.UTC(2026, 10, 24))
       const tasks = tasksFor("upsert")
@@ -948,5 +956,31 @@ describe("Attempts together", () => {
         results.slice(1).map((result) => result._tag === "Settled" ? result.settlement._tag : result._tag),
         ["Failed", "Failed"]
       )
+      assert.deepStrictEqual(attempt.calls.slice(2), [`look zone ${addresses.join(", ")}`, `get zone/${second}`])
+    }))
+
+  it.effect("wait all where the look at what there is fails", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([], "1 hour", [busy, busy, busy])
+      const tasks = tasksFor("delete")
+      yield* attempt.makeTogether(tasks)
+      yield* TestClock.adjust("1 hour")
+      const results = yield* attempt.makeTogether(tasks)
+      assert.deepStrictEqual(results.map(({ _tag }) => _tag), addresses.map(() => "Waiting"))
+      assert.lengthOf(attempt.calls, 3)
+    }))
+
+  it.effect("that have expired in doubt are decided by one look, and nothing is written", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([], "1 hour", [
+        new Map([[first, there(at(first))], [second, there(null)], [third, there(null)]])
+      ])
+      yield* TestClock.setTime(Date.UTC(2026, 10, 24))
+      const results = yield* attempt.makeTogether(tasksFor("upsert", { expirytime: "2020-01-01T00:00:00Z" }, 0))
+      assert.deepStrictEqual(
+        results.map((result) => result._tag === "Settled" ? result.settlement._tag : result._tag),
+        ["Succeeded", "Failed", "Failed"]
+      )
+      assert.deepStrictEqual(attempt.calls, [`look zone ${addresses.join(", ")}`])
     }))
 })

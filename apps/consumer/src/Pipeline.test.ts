@@ -6,6 +6,7 @@ import {
   Unavailable,
   Unreachable
 } from "@origin-regions/api-client/ApiError"
+import { ownerOf } from "@origin-regions/kafka/ProgressMetadata"
 import { Clock, Deferred, Duration, Effect, Exit, Fiber, Queue } from "effect"
 import { TestClock } from "effect/testing"
 import type { Attempt, AttemptResult } from "./Attempt.ts"
@@ -33,7 +34,6 @@ import {
 import { settableTime } from "./fixtures/SettableTime.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import { PartitionProgress } from "./Progress.ts"
-import { ownerOf } from "./ProgressMetadata.ts"
 
 const nextCommit = (kafka: ModelKafka) => Effect.repeat(kafka.nextTaken, { until: (taken) => taken._tag !== "Sent" })
 

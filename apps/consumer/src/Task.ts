@@ -50,14 +50,14 @@ export const LOCAL = ""
 export const groupOf = ({ request: { originIp, zoneId } }: Task): string =>
   zoneId !== null && originIp !== null ? zoneId : LOCAL
 
-/** What a request asks for that can be asked for in a batch; `undefined` where it goes alone, as a create does that may have been applied before. */
+/** What a request asks for that can be asked for in a batch; `undefined` where it goes alone. */
 export const batchedOperation = (
-  { goesAlone, inDoubt, request: { verdict } }: Task,
+  { goesAlone, request: { verdict } }: Task,
   batchesCreates: boolean
 ): Operation | undefined => {
   if (goesAlone || verdict._tag !== "Apply") return undefined
   const { operation } = verdict.change
-  return operation === "create" && (inDoubt || !batchesCreates) ? undefined : operation
+  return operation === "create" && !batchesCreates ? undefined : operation
 }
 
 export const sizeOf = ({ headers, key, value }: SourceRecord): number =>

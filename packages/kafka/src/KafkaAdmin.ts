@@ -48,6 +48,8 @@ export class KafkaAdmin extends Context.Service<KafkaAdmin, {
   readonly beginningOffsets: (topic: string) => Effect.Effect<ReadonlyMap<number, number>, KafkaError>
   /** The offset after the last record, by partition. */
   readonly endOffsets: (topic: string) => Effect.Effect<ReadonlyMap<number, number>, KafkaError>
+  /** The first offset whose record is not older than a moment (milliseconds since 1970), by partition; the end where there is none. */
+  readonly offsetsSince: (topic: string, moment: number) => Effect.Effect<ReadonlyMap<number, number>, KafkaError>
   /** By partition; partitions without a commit are left out. */
   readonly committedOffsets: (
     groupId: string,
@@ -186,6 +188,13 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
     }),
     beginningOffsets,
     endOffsets: Effect.fn("KafkaAdmin.endOffsets")((topic: string) => offsetsOf(topic, ({ high }) => high)),
+    offsetsSince: Effect.fn("KafkaAdmin.offsetsSince")(function*(topic, moment) {
+      const found = yield* attempt(
+        `look up the offsets of the topic ${topic}`,
+        () => admin.fetchTopicOffsetsByTimestamp(topic, moment)
+      )
+      return new Map(found.map(({ offset, partition }) => [partition, Number(offset)]))
+    }),
     committedOffsets,
     heads: Effect.fn("KafkaAdmin.heads")(function*(groupId, topic, partitions) {
       return yield* headsOf(partitions, yield* committedOffsets(groupId, topic), beginningOffsets(topic))
