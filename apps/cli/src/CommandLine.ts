@@ -8,6 +8,7 @@ import { CliSettings } from "./CliSettings.ts"
 import { configCommand } from "./ConfigCommand.ts"
 import { emitCommand } from "./EmitCommand.ts"
 import { invocationPresenter } from "./InvocationPresenter.ts"
+import { replayCommand } from "./ReplayCommand.ts"
 import { SteerSettings } from "./SteerSettings.ts"
 import { topicsCommand } from "./TopicsCommand.ts"
 import { watchCommand } from "./WatchCommand.ts"
@@ -37,6 +38,7 @@ export const runCommandLine = (environment: Environment) => {
       watchCommand.pipe(Command.provide(settings)),
       topicsCommand.pipe(Command.provide(settings)),
       auditCommand.pipe(Command.provide(settings), Command.provide(steer)),
+      replayCommand.pipe(Command.provide(settings)),
       configCommand(environment)
     ])
   )
