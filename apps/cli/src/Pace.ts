@@ -1,12 +1,15 @@
-import { Effect, Schema } from "effect"
+import { Effect, Option } from "effect"
 import { Flag } from "effect/cli"
 
 const DEFAULT_RATE = 20
 
 /** `--rate`: how fast requests are sent. */
-export const rateFlag = Flag.Int("rate").pipe(
-  Flag.withDescription(`How many are sent in a second; ${DEFAULT_RATE} by default`),
-  Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100_000 }))),
+export const rateFlag = Flag.String("rate").pipe(
+  Flag.withDescription(`Send no more than so many a second, such as 100/s; ${DEFAULT_RATE}/s by default`),
+  Flag.filterMap((value) => {
+    const [, number] = /^([1-9]\d{0,6})(?:\/s)?$/.exec(value) ?? []
+    return Option.map(Option.fromUndefinedOr(number), Number)
+  }, () => "a number of requests a second from 1 to 9999999, such as 100/s"),
   Flag.withDefault(DEFAULT_RATE)
 )
 
