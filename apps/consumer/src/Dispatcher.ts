@@ -7,6 +7,8 @@ import type { Admitted, CircuitChange, Circuits } from "./Circuits.ts"
 import type { Lanes } from "./Lanes.ts"
 import type { PartitionsInHand } from "./PartitionsInHand.ts"
 import type { PipelineMetrics } from "./PipelineMetrics.ts"
+import { requestFields } from "./RequestFields.ts"
+import { endAbandoned, onBehalfOf } from "./RequestTraces.ts"
 import { laneOf, type Task } from "./Task.ts"
 import { UntimedChanges } from "./UntimedChanges.ts"
 
@@ -120,7 +122,7 @@ export const makeDispatcher = Effect.fnUntraced(function*(options: DispatcherOpt
     metrics.called(tasks.length)
     for (const { owner, request, undone } of tasks) if (request.verdict._tag === "Apply") owner.progress.send(undone)
     const results = tasks.length === 1 ? Effect.map(attempt.make(first), (one) => [one]) : attempt.makeTogether(tasks)
-    run(results, (exit) => attempted(admitted, exit))
+    run(onBehalfOf(tasks, results), (exit) => attempted(admitted, exit))
   }
 
   const attempted = (admitted: Admitted, exit: Exit.Exit<ReadonlyArray<BatchedResult>>) => {
@@ -134,8 +136,10 @@ export const makeDispatcher = Effect.fnUntraced(function*(options: DispatcherOpt
     for (const [index, task] of tasks.entries()) {
       const result = exit.value[index]
       if (tasks.length > 1 && task.request.operation !== "delete" && !isRefused(result)) changedUntimed(task)
-      if (result === undefined || task.owner.lost) lanes.release(laneOf(task))
-      else if (result._tag === "Settled") settled(task, result.settlement)
+      if (result === undefined || task.owner.lost) {
+        endAbandoned(task)
+        lanes.release(laneOf(task))
+      } else if (result._tag === "Settled") settled(task, result.settlement)
       else if (result._tag === "Waiting") waiting.push([task, result])
       else goAlone(task)
     }
@@ -213,7 +217,11 @@ export const makeDispatcher = Effect.fnUntraced(function*(options: DispatcherOpt
     const [task, { delay, error }] = first
     const wait = Duration.format(Duration.millis(Math.ceil(Duration.toMillis(delay))))
     const line = `${laneOf(task)} waits ${wait}: ${error.message}`
-    run(Effect.logWarning(lanes.waiting === 1 ? line : `${lanes.waiting} requests wait; ${line}`))
+    run(
+      Effect.logWarning(lanes.waiting === 1 ? line : `${lanes.waiting} requests wait; ${line}`).pipe(
+        Effect.annotateLogs(requestFields(task))
+      )
+    )
   }
 
   const tellOf = ({ pause, zoneId }: CircuitChange) => {
@@ -221,11 +229,10 @@ export const makeDispatcher = Effect.fnUntraced(function*(options: DispatcherOpt
     if (pause !== undefined) pumpAfter(Duration.millis(pause.until - now()))
     if (pause !== undefined && !pause.isFirst) return
     if (zoneId !== undefined && !isTimeForZoneLine()) return
-    run(
-      pause === undefined
-        ? Effect.logInfo(`${what} go on: the API answers as it should`)
-        : Effect.logWarning(`${what} wait, as ${pause.failures} in a row have failed: ${pause.reason}`)
-    )
+    const line = pause === undefined
+      ? Effect.logInfo(`${what} go on: the API answers as it should`)
+      : Effect.logWarning(`${what} wait, as ${pause.failures} in a row have failed: ${pause.reason}`)
+    run(zoneId === undefined ? line : Effect.annotateLogs(line, { zone_id: zoneId }))
   }
 
   /** Thousands of zones can fail together: /status has them all. */

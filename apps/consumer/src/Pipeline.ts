@@ -12,10 +12,12 @@ import { PartitionsInHand } from "./PartitionsInHand.ts"
 import { pipelineMetrics } from "./PipelineMetrics.ts"
 import { type PipelineStatus, pipelineStatus } from "./PipelineStatus.ts"
 import { makePublisher, type Publisher } from "./Publisher.ts"
+import { requestTraces } from "./RequestTraces.ts"
 import type { Task } from "./Task.ts"
 
 export interface PipelineOptions {
   readonly requestsTopic: string
+  readonly groupId: string
   /** Calls to the API at a time. */
   readonly concurrency: number
   /** Requests that may go in one call. */
@@ -81,7 +83,8 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     owner: delivery.owner,
     lanes,
     wantCommit: () => publisher.wantCommit(),
-    log: run
+    log: run,
+    traces: yield* requestTraces(options)
   })
 
   const isSettled = () => dispatcher.inFlight() === 0 && publisher.isSettled()
@@ -100,6 +103,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
 
   const publisher: Publisher = yield* makePublisher({
     partitions,
+    log: run,
     lanes,
     delivery,
     due: () => partitions.isWorking ? partitions.due() : toRelease(),

@@ -7,21 +7,9 @@ import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { KafkaTransactions } from "@origin-regions/kafka/KafkaTransactions"
 import { completeEnvironment } from "@origin-regions/settings/EnvironmentFile"
 import { SettingsError } from "@origin-regions/settings/SettingsError"
-import {
-  Cause,
-  Console,
-  Context,
-  Duration,
-  Effect,
-  Exit,
-  Fiber,
-  Layer,
-  Logger,
-  References,
-  Result,
-  Runtime,
-  Scope
-} from "effect"
+import { layerLogging } from "@origin-regions/telemetry/Logging"
+import * as Tracing from "@origin-regions/telemetry/Tracing"
+import { Cause, Console, Context, Duration, Effect, Exit, Fiber, Layer, Result, Runtime, Scope } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { Attempt } from "./Attempt.ts"
 import { layerAtLeastOnce } from "./Delivery/AtLeastOnce.ts"
@@ -33,11 +21,6 @@ import { Pipeline } from "./Pipeline.ts"
 import * as ProcessMetrics from "./ProcessMetrics.ts"
 import { ownerOf } from "./ProgressMetadata.ts"
 import { readSettings, type Settings } from "./Settings.ts"
-
-const loggers = { json: Logger.consoleJson, pretty: Logger.consolePretty(), logfmt: Logger.consoleLogFmt } as const
-
-const logging = ({ logFormat, logLevel }: Settings) =>
-  Layer.merge(Logger.layer([loggers[logFormat]]), Layer.succeed(References.MinimumLogLevel, logLevel))
 
 const delivery = (settings: Settings, processId: string) => {
   if (settings.delivery === "at-least-once") {
@@ -70,7 +53,9 @@ const application = (settings: Settings) => {
       Layer.provide(Pipeline.layer(settings)),
       Layer.provide(Attempt.layer(settings)),
       Layer.provide(delivering),
-      Layer.provide([kafka, api])
+      Layer.provide([kafka, api]),
+      // Ends last: what ends before it still has spans to send.
+      Layer.provide(Tracing.layer(settings.traces))
     )
 }
 
@@ -91,7 +76,7 @@ const main = Effect.gen(function*() {
     Effect.flatMap((context) => Context.get(context, GroupMember).failure),
     Effect.tapDefect((defect) => Effect.logFatal("Crashed", defect)),
     Effect.onExit((exit) => close(scope, exit)),
-    Effect.provide(logging(settings.success))
+    Effect.provide(layerLogging(settings.success))
   )
 })
 

@@ -38,6 +38,7 @@ describe("The consumer's settings", () => {
       httpHost: "127.0.0.1",
       httpPort: 8788,
       httpToken: undefined,
+      traces: undefined,
       logFormat: "json",
       logLevel: "Info"
     })
@@ -81,6 +82,7 @@ describe("The consumer's settings", () => {
       drainTimeout: Duration.seconds(20),
       httpHost: "::1",
       httpPort: 0,
+      traces: undefined,
       logFormat: "logfmt",
       logLevel: "Debug"
     })
