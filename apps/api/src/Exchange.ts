@@ -1,4 +1,3 @@
-import type { LogFields } from "@origin-regions/telemetry/Logging"
 import type { Span } from "@origin-regions/telemetry/Span"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { randomUUID } from "node:crypto"
@@ -27,7 +26,7 @@ export const beginExchange = (request: HttpServerRequest.HttpServerRequest): Exc
 }
 
 /** What a line about a request says of it. */
-export const exchangeFields = ({ id, span }: Exchange): LogFields => ({
+export const exchangeFields = ({ id, span }: Exchange) => ({
   request_id: id,
   ...(span === undefined ? undefined : { trace_id: span.traceId, span_id: span.spanId })
 })

@@ -1,14 +1,14 @@
 #!/usr/bin/env node
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { layerEnvironment } from "@origin-regions/settings/EnvironmentFile"
-import { layerLogging } from "@origin-regions/telemetry/Logging"
 import * as Tracing from "@origin-regions/telemetry/Tracing"
 import { Cause, Console, Effect, Exit, Layer, Runtime } from "effect"
 import { ApiServer } from "./ApiServer.ts"
+import * as Logging from "./Logging.ts"
 import { Settings } from "./Settings.ts"
 
-const telling = Layer.unwrap(
-  Effect.map(Settings, (settings) => Layer.provideMerge(Tracing.layer(settings.traces), layerLogging(settings)))
+const telling = Layer.unwrap(Effect.map(Settings, ({ traces }) => Tracing.layer(traces))).pipe(
+  Layer.provideMerge(Logging.layer)
 )
 
 Layer.launch(ApiServer.layer).pipe(

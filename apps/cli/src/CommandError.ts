@@ -53,17 +53,54 @@ export class ChecksFailed extends Schema.TaggedError<ChecksFailed>()("ChecksFail
   }
 }
 
+/** Topics are missing, or not as they should be; which, was printed. */
+export class TopicsDiffer extends Schema.TaggedError<TopicsDiffer>()("TopicsDiffer", {
+  differing: Schema.Int,
+  all: Schema.Int
+}) {
+  override get message() {
+    return `${this.differing} of ${this.all} topics are not as they should be.`
+  }
+}
+
+/** An audit has found something; what, it has printed. */
+export class NotProved extends Schema.TaggedError<NotProved>()("NotProved", {}) {
+  override get message() {
+    return "It is not so that every request that is done has exactly one outcome."
+  }
+}
+
+const exitCodeOf = {
+  WrongUsage: 2,
+  InvalidRequests: 2,
+  UnreadableFile: 2,
+  WrongSettings: 2,
+  KafkaFailed: 1,
+  ChecksFailed: 1,
+  TopicsDiffer: 1,
+  NotProved: 1
+} as const
+
 /**
  * Why a command ended without having done its work, in words for the person who typed it. The exit code is 2 where the command line, a setting or
  * the input is at fault and nothing was attempted, and otherwise 1.
  */
 export class CommandError extends Schema.TaggedError<CommandError>()("CommandError", {
-  reason: Schema.Union([WrongUsage, InvalidRequests, UnreadableFile, WrongSettings, KafkaFailed, ChecksFailed])
+  reason: Schema.Union([
+    WrongUsage,
+    InvalidRequests,
+    UnreadableFile,
+    WrongSettings,
+    KafkaFailed,
+    ChecksFailed,
+    TopicsDiffer,
+    NotProved
+  ])
 }) {
   override get message() {
     return this.reason.message
   }
   override get [Runtime.errorExitCode]() {
-    return this.reason._tag === "KafkaFailed" || this.reason._tag === "ChecksFailed" ? 1 : 2
+    return exitCodeOf[this.reason._tag]
   }
 }

@@ -3,10 +3,13 @@ import { Effect, Layer } from "effect"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { SecureRandom } from "effect/crypto"
 import manifest from "../package.json" with { type: "json" }
+import { auditCommand } from "./AuditCommand.ts"
 import { CliSettings } from "./CliSettings.ts"
 import { configCommand } from "./ConfigCommand.ts"
 import { emitCommand } from "./EmitCommand.ts"
 import { invocationPresenter } from "./InvocationPresenter.ts"
+import { SteerSettings } from "./SteerSettings.ts"
+import { topicsCommand } from "./TopicsCommand.ts"
 import { watchCommand } from "./WatchCommand.ts"
 
 const description = [
@@ -25,11 +28,15 @@ const builtIns = [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, G
 
 /** Runs the command line with the given arguments (without the program's name). */
 export const runCommandLine = (environment: Environment) => {
+  const settings = CliSettings.layer(environment)
+  const steer = SteerSettings.layer(environment)
   const command = Command.make("origin-regions").pipe(
     Command.withDescription(description),
     Command.withSubcommands([
-      emitCommand.pipe(Command.provide(CliSettings.layer(environment))),
-      watchCommand.pipe(Command.provide(CliSettings.layer(environment))),
+      emitCommand.pipe(Command.provide(settings)),
+      watchCommand.pipe(Command.provide(settings)),
+      topicsCommand.pipe(Command.provide(settings)),
+      auditCommand.pipe(Command.provide(settings), Command.provide(steer)),
       configCommand(environment)
     ])
   )

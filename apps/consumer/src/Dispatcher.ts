@@ -1,6 +1,7 @@
 import type { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import type { Settlement } from "@origin-regions/domain/MappingOutcome"
 import { steadyMillis } from "@origin-regions/domain/SteadyTime"
+import { legible } from "@origin-regions/settings/LogFormat"
 import { Clock, type Context, Duration, Effect, Exit } from "effect"
 import type { Attempt, AttemptResult, BatchedResult } from "./Attempt.ts"
 import type { Admitted, CircuitChange, Circuits } from "./Circuits.ts"
@@ -16,6 +17,8 @@ import { UntimedChanges } from "./UntimedChanges.ts"
 const HOLD_SPACING = Duration.millis(500)
 /** An outage makes thousands of requests wait, again and again: one line now and then speaks for all. */
 const WAITING_LINE_SPACING = Duration.toMillis(Duration.seconds(5))
+/** Of what the API has said, in a line. */
+const LONGEST_REASON = 1_000
 /** Whatever else happens, the pipeline looks at everything again that often. */
 const LONGEST_QUOTA_SLEEP = Duration.toMillis(Duration.seconds(1))
 
@@ -216,7 +219,7 @@ export const makeDispatcher = Effect.fnUntraced(function*(options: DispatcherOpt
     nextWaitingLineAt = time + WAITING_LINE_SPACING
     const [task, { delay, error }] = first
     const wait = Duration.format(Duration.millis(Math.ceil(Duration.toMillis(delay))))
-    const line = `${laneOf(task)} waits ${wait}: ${error.message}`
+    const line = `${laneOf(task)} waits ${wait}: ${legible(error.message, LONGEST_REASON)}`
     run(
       Effect.logWarning(lanes.waiting === 1 ? line : `${lanes.waiting} requests wait; ${line}`).pipe(
         Effect.annotateLogs(requestFields(task))
@@ -231,7 +234,9 @@ export const makeDispatcher = Effect.fnUntraced(function*(options: DispatcherOpt
     if (zoneId !== undefined && !isTimeForZoneLine()) return
     const line = pause === undefined
       ? Effect.logInfo(`${what} go on: the API answers as it should`)
-      : Effect.logWarning(`${what} wait, as ${pause.failures} in a row have failed: ${pause.reason}`)
+      : Effect.logWarning(
+        `${what} wait, as ${pause.failures} in a row have failed: ${legible(pause.reason, LONGEST_REASON)}`
+      )
     run(zoneId === undefined ? line : Effect.annotateLogs(line, { zone_id: zoneId }))
   }
 

@@ -1,4 +1,5 @@
-import { readRequest } from "@origin-regions/domain/RequestReader"
+import type { Settlement } from "@origin-regions/domain/MappingOutcome"
+import { type MayChange, readRequest } from "@origin-regions/domain/RequestReader"
 import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
 import type { Assignment, RecordBatch, Subscription } from "@origin-regions/kafka/KafkaConsumer"
 import { Effect } from "effect"
@@ -6,6 +7,7 @@ import type { Membership } from "./Delivery.ts"
 import type { Lanes } from "./Lanes.ts"
 import { PartitionProgress, type Undone } from "./Progress.ts"
 import { partitionFields } from "./RequestFields.ts"
+import { identityOf, RequestMemory } from "./RequestMemory.ts"
 import { endAbandoned, type RequestTraces } from "./RequestTraces.ts"
 import { groupOf, laneOf, type OwnedPartition, sizeOf, type Task } from "./Task.ts"
 
@@ -24,12 +26,21 @@ export interface PartitionsInHandOptions {
   /** Goes into every commit, for whoever has to end what this process has left pending. */
   readonly owner: string
   readonly lanes: Lanes<Task>
+  /** Left out: every source may change every zone. */
+  readonly mayChange: MayChange | undefined
   /** Asks for a commit of progress. */
   readonly wantCommit: () => void
   readonly log: (line: Effect.Effect<void>) => void
   /** `undefined` where nothing is recorded. */
   readonly traces: RequestTraces | undefined
 }
+
+/**
+ * Requests that are remembered of a partition once they are settled, and of all partitions together: whoever is given a partition reads so many of its records again.
+ * One takes some 400 bytes.
+ */
+const MAX_REMEMBERED = 2_000
+const MAX_REMEMBERED_OF_ALL = 24_000
 
 const wantsCommit = ({ isDue, progress, unreserved }: OwnedPartition): boolean =>
   isDue || (unreserved.length > 0 && progress.wantsReservation)
@@ -38,14 +49,15 @@ const keep = (
   owner: OwnedPartition,
   record: SourceRecord,
   undone: Undone,
-  traces: RequestTraces | undefined
+  { mayChange, traces }: PartitionsInHandOptions
 ) => {
-  const request = readRequest(record)
+  const request = readRequest(record, mayChange)
   const task: Task = {
     owner,
     record,
     request,
     undone,
+    identity: identityOf(request),
     span: traces === undefined ? undefined : traces.received(record, request),
     attempts: 0,
     failures: 0,
@@ -58,6 +70,13 @@ const keep = (
   task.inDoubt = undone.attemptedSince !== undefined
   owner.keptBytes += sizeOf(record)
   owner.unreserved.push(task)
+}
+
+/** A record of which a commit says that it is done. */
+const remember = ({ memory }: OwnedPartition, record: SourceRecord) => {
+  const identity = identityOf(readRequest(record))
+  if (identity === undefined) return
+  memory.remember(identity, { offset: record.offset, timestamp: record.timestamp, settlement: undefined })
 }
 
 /**
@@ -90,9 +109,16 @@ export class PartitionsInHand {
     }
     for (const [partition, head] of heads) {
       const owner = this.#owned.get(partition)
-      if (owner === undefined) this.#own(partition, new PartitionProgress(head, this.#options.owner))
-      else if (owner.paused) subscription.pause(partition)
+      if (owner === undefined) {
+        this.#own(partition, new PartitionProgress(head, this.#options.owner))
+        continue
+      }
+      // Reading begins anew where the group stands.
+      if (owner.lookedBack === "under way") owner.lookedBack = "not yet"
+      if (owner.paused) subscription.pause(partition)
     }
+    const remembered = Math.min(MAX_REMEMBERED, Math.floor(MAX_REMEMBERED_OF_ALL / this.#owned.size))
+    for (const { memory } of this.#owned.values()) memory.size = remembered
     this.isWorking = isWorking
     if (!isWorking) return
     for (const owner of this.#owned.values()) {
@@ -110,7 +136,16 @@ export class PartitionsInHand {
       this.membership?.subscription.pause(partition)
       return fetchedOffset
     }
+    if (owner.lookedBack === "not yet") {
+      owner.lookedBack = "under way"
+      return Math.max(0, owner.progress.head - owner.memory.size)
+    }
     const { progress } = owner
+    if (owner.lookedBack === "under way") {
+      for (const record of records) if (record.offset < progress.head) remember(owner, record)
+      if (nextOffset < progress.head) return undefined
+      owner.lookedBack = "done"
+    }
     if (fetchedOffset > progress.position) return progress.position
     for (const record of records) {
       if (record.offset < progress.position) continue
@@ -122,7 +157,8 @@ export class PartitionsInHand {
         return record.offset
       }
       const undone = progress.receive(record.offset)
-      if (undone !== undefined) keep(owner, record, undone, this.#options.traces)
+      if (undone === undefined) remember(owner, record)
+      else keep(owner, record, undone, this.#options)
     }
     progress.advance(nextOffset)
     this.#admit(owner)
@@ -135,6 +171,8 @@ export class PartitionsInHand {
     if (owner === undefined) return
     const { log, requestsTopic } = this.#options
     const { committed, position } = owner.progress
+    // What is not there to be read again is not remembered.
+    if (owner.lookedBack === "under way" && offset <= position) return
     if (offset > position) {
       log(this.#about(
         partition,
@@ -210,8 +248,11 @@ export class PartitionsInHand {
     }
   }
 
-  /** A request is settled for good: there is room for others. */
-  dismiss({ owner, record }: Task): void {
+  /** A request's outcome is published: there is room for others. */
+  dismiss({ identity, owner, record }: Task, settlement: Settlement): void {
+    if (identity !== undefined && (settlement._tag === "Succeeded" || settlement._tag === "Rejected")) {
+      owner.memory.remember(identity, { offset: record.offset, timestamp: record.timestamp, settlement })
+    }
     owner.keptBytes -= sizeOf(record)
     this.#resumeIfRoom(owner)
   }
@@ -228,6 +269,8 @@ export class PartitionsInHand {
     this.#owned.set(partition, {
       partition,
       progress,
+      memory: new RequestMemory(MAX_REMEMBERED),
+      lookedBack: progress.intact && progress.committed.metadata !== "" ? "not yet" : "done",
       unreserved: [],
       keptBytes: 0,
       isDue: true,

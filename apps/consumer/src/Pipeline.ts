@@ -3,6 +3,7 @@ import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import type { Assignment, ConsumerHandler, RecordBatch, Subscription } from "@origin-regions/kafka/KafkaConsumer"
 import { Cause, Clock, Context, Deferred, type Duration, Effect, Exit, FiberSet, Layer, Schedule } from "effect"
+import { type AllowRule, mayChangeBy } from "./AllowRules.ts"
 import { Attempt } from "./Attempt.ts"
 import { Circuits } from "./Circuits.ts"
 import { Delivery } from "./Delivery.ts"
@@ -24,6 +25,8 @@ export interface PipelineOptions {
   readonly batchSize: number
   /** After that long without a word from the group's coordinator the partitions may be somebody else's. */
   readonly sessionTimeout: Duration.Duration
+  /** Left out: every source may change every zone. */
+  readonly allowRules?: ReadonlyArray<AllowRule> | undefined
 }
 
 /** How old a reservation gets. Whatever somebody else does at an address meanwhile counts as ours, if we crash before the request is settled. */
@@ -64,6 +67,9 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const fork = yield* FiberSet.makeRuntime<never>()
   const failed = yield* Deferred.make<never>()
 
+  const { allowRules } = options
+  if (allowRules !== undefined) yield* Effect.logInfo(`Applying only what ${allowRules.length} allow rules let through`)
+
   const idleListeners = new Set<() => void>()
   let stopping = false
 
@@ -82,6 +88,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     requestsTopic: options.requestsTopic,
     owner: delivery.owner,
     lanes,
+    mayChange: allowRules && mayChangeBy(allowRules),
     wantCommit: () => publisher.wantCommit(),
     log: run,
     traces: yield* requestTraces(options)

@@ -97,7 +97,7 @@ export const makePublisher = Effect.fnUntraced(function*(options: PublisherOptio
     }
     if (isUndone) endAbandoned(settled.task)
     else told(settled)
-    partitions.dismiss(settled.task)
+    partitions.dismiss(settled.task, settled.settlement)
     lanes.release(laneOf(settled.task))
   }
 

@@ -1,4 +1,4 @@
-import { legible, type LogFields } from "@origin-regions/telemetry/Logging"
+import { legible } from "@origin-regions/settings/LogFormat"
 import { readTraceContext } from "@origin-regions/telemetry/TraceContext"
 import type { Task } from "./Task.ts"
 
@@ -13,7 +13,7 @@ export const partitionFields = ({ partition, topic }: { readonly partition: numb
 /** What a request is about, and what its emitter calls it; texts of the emitter are made legible. Nothing stands for what could not be read. */
 export const identityFields = (
   { record, request: { event, operation, originIp, zoneId } }: Pick<Task, "record" | "request">
-): LogFields => ({
+) => ({
   ...(zoneId === null ? undefined : { zone_id: zoneId }),
   ...(originIp === null ? undefined : { origin_ip: originIp }),
   ...(originIp === null && record.key !== null
@@ -27,7 +27,7 @@ export const identityFields = (
 })
 
 /** What a line about a request says of it: also its trace, which is the emitter's where we record none. */
-export const requestFields = (task: Pick<Task, "record" | "request" | "span">): LogFields => {
+export const requestFields = (task: Pick<Task, "record" | "request" | "span">) => {
   const { event } = task.request
   const trace = task.span ?? readTraceContext(event.traceparent)
   return {
