@@ -142,6 +142,7 @@ const taskOf = (event: object, attemptedSince?: number): Task => {
     firstTriedAt: undefined,
     wait: undefined,
     goesAlone: false,
+    span: undefined,
     inDoubt: attemptedSince !== undefined
   }
 }

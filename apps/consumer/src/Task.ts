@@ -2,6 +2,7 @@ import { mappingKey } from "@origin-regions/domain/MappingKey"
 import type { Operation } from "@origin-regions/domain/Operation"
 import type { ReadRequest } from "@origin-regions/domain/RequestReader"
 import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
+import type { Span } from "@origin-regions/telemetry/Span"
 import type { Pause } from "./Circuit.ts"
 import type { PartitionProgress, Undone } from "./Progress.ts"
 import type { RememberedRequest, RequestMemory } from "./RequestMemory.ts"
@@ -32,6 +33,8 @@ export interface Task {
   readonly undone: Undone
   /** What makes it the same as another one; `undefined` where nothing is to be done for it at the API. */
   readonly identity: string | undefined
+  /** Where it is recorded: from its receipt until it is settled. */
+  readonly span: Span | undefined
   /** Calls made so far that may have changed something. */
   attempts: number
   /** Calls made so far that failed in a way that another one may mend; for the back-off. */
