@@ -483,10 +483,12 @@ describe("API_GENERATION=auto", () => {
       yield* succeeds(unknown.result, mapping)
     }))
 
-  it.effect.each([
-    ["that neither generation knows", ["unknown_zone", "unknown_zone"]],
-    ["that the API refuses to be asked about", ["limit_reached"]]
-  ] as const)("answers a call for another zone than one %s by asking for that zone", ([, errors]) =>
+  it.effect.each(
+    [
+      ["that neither generation knows", ["unknown_zone", "unknown_zone"]],
+      ["that the API refuses to be asked about", ["limit_reached"]]
+    ] as const
+  )("answers a call for another zone than one %s by asking for that zone", ([, errors]) =>
     Effect.gen(function*() {
       const second = { ...address, zone_id: ZoneId.make("zone-2") }
       const { meet, result } = yield* start(
