@@ -31,6 +31,13 @@ export class NotAllSucceeded extends Schema.TaggedError<NotAllSucceeded>()("NotA
   }
 }
 
+/** Nothing of what was asked for is there, as was printed. */
+export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {}) {
+  override get message() {
+    return "Nothing was found."
+  }
+}
+
 /** A file cannot be written. */
 export class UnwritableFile extends Schema.TaggedError<UnwritableFile>()("UnwritableFile", {
   path: Schema.String,
@@ -102,6 +109,7 @@ const exitCodeOf = {
   WrongSettings: 2,
   KafkaFailed: 1,
   UnwritableFile: 1,
+  NotFound: 1,
   NotAllSucceeded: 3,
   ChecksFailed: 1,
   TopicsDiffer: 1,
@@ -119,6 +127,7 @@ export class CommandError extends Schema.TaggedError<CommandError>()("CommandErr
     UnreadableFile,
     WrongSettings,
     UnwritableFile,
+    NotFound,
     KafkaFailed,
     NotAllSucceeded,
     ChecksFailed,

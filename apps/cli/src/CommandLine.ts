@@ -12,6 +12,7 @@ import { invocationPresenter } from "./InvocationPresenter.ts"
 import { SteerSettings } from "./SteerSettings.ts"
 import { topicsCommand } from "./TopicsCommand.ts"
 import { watchCommand } from "./WatchCommand.ts"
+import { whereCommand } from "./WhereCommand.ts"
 
 const description = [
   "Send mapping requests to Kafka, watch what becomes of them, and look after topics and settings.",
@@ -38,6 +39,7 @@ export const commandLine = (environment: Environment) => {
     Command.withSubcommands([
       emitCommand.pipe(Command.provide(settings)),
       watchCommand.pipe(Command.provide(settings)),
+      whereCommand.pipe(Command.provide(settings), Command.provide(steer)),
       topicsCommand.pipe(Command.provide(settings)),
       auditCommand.pipe(Command.provide(settings), Command.provide(steer)),
       configCommand(environment)
