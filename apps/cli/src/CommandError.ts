@@ -38,6 +38,20 @@ export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {}) {
   }
 }
 
+/** The API refused, or did not do its part. */
+export class ApiFailed extends Schema.TaggedError<ApiFailed>()("ApiFailed", {
+  /** The reason's name. */
+  name: Schema.String,
+  problem: Schema.String,
+  /** The API's own, where it has told one. */
+  code: Schema.optionalKey(Schema.Finite),
+  fix: Schema.optionalKey(Schema.String)
+}) {
+  override get message() {
+    return this.fix === undefined ? this.problem : `${this.problem}\n${this.fix}`
+  }
+}
+
 /** A file cannot be written. */
 export class UnwritableFile extends Schema.TaggedError<UnwritableFile>()("UnwritableFile", {
   path: Schema.String,
@@ -110,6 +124,7 @@ const exitCodeOf = {
   KafkaFailed: 1,
   UnwritableFile: 1,
   NotFound: 1,
+  ApiFailed: 1,
   NotAllSucceeded: 3,
   ChecksFailed: 1,
   TopicsDiffer: 1,
@@ -128,6 +143,7 @@ export class CommandError extends Schema.TaggedError<CommandError>()("CommandErr
     WrongSettings,
     UnwritableFile,
     NotFound,
+    ApiFailed,
     KafkaFailed,
     NotAllSucceeded,
     ChecksFailed,
