@@ -9,11 +9,14 @@ import { Vendor } from "@origin-regions/domain/Vendor"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
 import { Console, Effect, Option } from "effect"
 import { Argument, Command } from "effect/cli"
-import { apiFailed, readWithinQuota, withinQuota } from "./CliApi.ts"
+import { apiFailed, CALLS_OF_A_LIST, readWithinQuota, withinQuota } from "./CliApi.ts"
 import type { CommandError } from "./CommandError.ts"
 import { exitCodes } from "./ExitCodes.ts"
 import { jsonFlag } from "./JsonFlag.ts"
 import { textColumns } from "./TextColumns.ts"
+
+/** Generation 2 looks before it creates or deletes. */
+const CALLS_OF_A_WRITE = 2
 
 const zone = Argument.String("zone").pipe(Argument.withDescription("The zone's id"), Argument.withSchema(ZoneId))
 const ip = Argument.String("ip").pipe(
@@ -72,7 +75,9 @@ const addressOf = (
 const getCommand = Command.make(
   "get",
   { zone, ip, json },
-  Effect.fn("api get")((input) => answer(input.json, mappingText, ({ get }) => readWithinQuota(get(addressOf(input)))))
+  Effect.fn("api get")((input) =>
+    answer(input.json, mappingText, ({ get }) => readWithinQuota(1, get(addressOf(input))))
+  )
 ).pipe(
   Command.withDescription(describe("Print the mapping of an address.")),
   Command.withShortDescription("Print the mapping of an address"),
@@ -86,7 +91,7 @@ const listCommand = Command.make(
     answer(
       json,
       (mappings: ReadonlyArray<Mapping>) => textColumns(mappings.map(row)).join("\n"),
-      ({ list }) => readWithinQuota(list(zone))
+      ({ list }) => readWithinQuota(CALLS_OF_A_LIST, list(zone))
     )
   )
 ).pipe(
@@ -112,7 +117,7 @@ const writeCommand = <const Name extends keyof typeof writes>(name: Name) =>
     { zone, ip, vendor, region, json },
     Effect.fn(`api ${name}`)((input) =>
       answer(input.json, mappingText, (api) =>
-        withinQuota(api[name]({ ...addressOf(input), vendor: input.vendor, region: input.region })))
+        withinQuota(CALLS_OF_A_WRITE, api[name]({ ...addressOf(input), vendor: input.vendor, region: input.region })))
     )
   ).pipe(
     Command.withDescription(
@@ -126,7 +131,7 @@ const deleteCommand = Command.make(
   "delete",
   { zone, ip, json },
   Effect.fn("api delete")((input) =>
-    answer(input.json, mappingText, (api) => withinQuota(api.delete(addressOf(input))))
+    answer(input.json, mappingText, (api) => withinQuota(CALLS_OF_A_WRITE, api.delete(addressOf(input))))
   )
 ).pipe(
   Command.withDescription(
@@ -151,7 +156,7 @@ const regionsCommand = Command.make(
   "supported-regions",
   { zone, json },
   Effect.fn("api supported-regions")(({ json, zone }) =>
-    answer(json, regionsText, ({ supportedRegions }) => readWithinQuota(supportedRegions(zone)))
+    answer(json, regionsText, ({ supportedRegions }) => readWithinQuota(1, supportedRegions(zone)))
   )
 ).pipe(
   Command.withDescription(

@@ -5,53 +5,69 @@ import { retryTransient } from "@origin-regions/api-client/RetryPolicy"
 import type { Environment } from "@origin-regions/settings/Environment"
 import { completeEnvironment } from "@origin-regions/settings/EnvironmentFile"
 import { describeProblems } from "@origin-regions/settings/SettingProblem"
-import { Console, Duration, Effect, Layer, Result } from "effect"
+import { Effect, Layer, Result } from "effect"
 import { ApiFailed, CommandError, WrongSettings } from "./CommandError.ts"
 
-/** The API as the consumer's settings say where it is. */
-export const layerApi = (environment: Environment): Layer.Layer<OriginRegionsApi | ApiSettings, CommandError> => {
-  const settings = Layer.effect(
-    ApiSettings,
-    Effect.fromResult(
-      Result.flatMap(completeEnvironment(environment), ({ environment }) => readApiSettings(environment))
-    ).pipe(
-      Effect.mapError((problems) =>
-        new CommandError({ reason: new WrongSettings({ problems: describeProblems(problems) }) })
+/** A full zone has 3,500 mappings, of which a page has a hundred. */
+export const CALLS_OF_A_LIST = 36
+
+/** Longer than the quota's window: then it is not ours to wait for. */
+const LONGEST_WAIT_SECONDS = 330
+
+const TRIES = 5
+
+/** The consumer leaves the rest of the quota to people, who sit here. At least a tenth, which is more than a list takes. */
+const ofPeople = (share: number): number => Math.max(0.1, 1 - share)
+
+/** The API by the consumer's own settings of it, with a quota that is apart from the consumer's. */
+export const layerApi = (environment: Environment): Layer.Layer<ApiSettings | OriginRegionsApi, CommandError> =>
+  OriginRegionsApi.layerNoDeps.pipe(
+    Layer.provideMerge(Layer.effect(
+      ApiSettings,
+      Effect.fromResult(
+        Result.flatMap(completeEnvironment(environment), ({ environment }) => readApiSettings(environment))
+      ).pipe(
+        Effect.map((settings) => {
+          const { quota } = settings
+          const own = quota === undefined ? undefined : { calls: quota.calls, share: ofPeople(quota.share) }
+          return { ...settings, quota: own }
+        }),
+        Effect.mapError((problems) =>
+          new CommandError({ reason: new WrongSettings({ problems: describeProblems(problems) }) })
+        )
       )
-    )
+    ))
   )
-  return OriginRegionsApi.layerNoDeps.pipe(Layer.provideMerge(settings))
-}
 
-/** What the API, or what stands before it, says to a person; with what can be done about it. */
-export const apiFailed = ({ message, reason }: ApiError, { baseUrl }: ApiSettings["Service"]): CommandError => {
+/** What the API, or what stands before it, says to a person; with what can be done about it. `what` was not done, if that is not plain. */
+export const apiFailed = (
+  { message, reason }: ApiError,
+  { baseUrl }: ApiSettings["Service"],
+  what?: string
+): CommandError => {
   const fix = reason._tag === "BadCredential"
-    ? "Set CLOUDFLARE_API_TOKEN to one that may read and edit the zone."
+    ? { fix: "Set CLOUDFLARE_API_TOKEN to one that may read and edit the zone." }
     : reason._tag === "Unreachable"
-    ? `The API is at ${baseUrl.href} (CLOUDFLARE_BASE_URL); npm start prints where its own is.`
-    : undefined
+    ? { fix: `The API is at ${baseUrl.href} (CLOUDFLARE_BASE_URL): is that right? npm start prints where its own is.` }
+    : {}
   const code = "code" in reason && reason.code !== undefined ? { code: reason.code } : {}
-  return new CommandError({
-    reason: new ApiFailed({ name: reason._tag, problem: message, ...code, ...fix === undefined ? {} : { fix } })
-  })
+  const problem = what === undefined ? message : `${what}: ${message}`
+  return new CommandError({ reason: new ApiFailed({ problem, name: reason._tag, ...code, ...fix }) })
 }
 
-/** How often a read is tried again that fails for a moment. */
-const READ_RETRIES = 3
+/** Makes an operation once so many calls may be made for it. */
+export const withinQuota = Effect.fnUntraced(function*<A, R>(calls: number, operation: Effect.Effect<A, ApiError, R>) {
+  const { quota } = yield* OriginRegionsApi
+  quota.own(1)
+  const { known } = quota
+  const needed = known === undefined ? calls : Math.min(calls, Math.max(1, Math.floor(known.limit * known.share)))
+  for (let seconds = 0; seconds < LONGEST_WAIT_SECONDS; seconds++) {
+    if (quota.waitMillis <= 0 && quota.spare >= needed) break
+    yield* Effect.sleep("1 second")
+  }
+  return yield* operation
+})
 
-/** Makes a call once the quota has room for it, as far as that is known: the consumers use the same. */
-export const withinQuota = <A, R>(call: Effect.Effect<A, ApiError, R>) =>
-  Effect.gen(function*() {
-    const { quota } = yield* OriginRegionsApi
-    quota.own(1)
-    const { waitMillis } = quota
-    if (waitMillis > 0 && Number.isFinite(waitMillis)) {
-      yield* Console.error("Waiting for the API's quota…")
-      yield* Effect.sleep(Duration.millis(waitMillis))
-    }
-    return yield* call
-  })
-
-/** The same for what can be repeated without harm. */
-export const readWithinQuota = <A, R>(call: Effect.Effect<A, ApiError, R>) =>
-  withinQuota(retryTransient(READ_RETRIES)(call))
+/** The same for what only reads: again where that may help. */
+export const readWithinQuota = <A, R>(calls: number, operation: Effect.Effect<A, ApiError, R>) =>
+  retryTransient(TRIES)(withinQuota(calls, operation))

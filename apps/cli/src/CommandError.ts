@@ -40,9 +40,9 @@ export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {}) {
 
 /** The API refused, or did not do its part. */
 export class ApiFailed extends Schema.TaggedError<ApiFailed>()("ApiFailed", {
+  problem: Schema.String,
   /** The reason's name. */
   name: Schema.String,
-  problem: Schema.String,
   /** The API's own, where it has told one. */
   code: Schema.optionalKey(Schema.Finite),
   fix: Schema.optionalKey(Schema.String)
@@ -116,6 +116,16 @@ export class NotProved extends Schema.TaggedError<NotProved>()("NotProved", {}) 
   }
 }
 
+/** Requests that would be refused, so that none is sent; which, was printed. */
+export class WouldBeRefused extends Schema.TaggedError<WouldBeRefused>()("WouldBeRefused", {
+  refused: Schema.Int,
+  all: Schema.Int
+}) {
+  override get message() {
+    return `${this.refused} of ${this.all} requests would be refused. Nothing was sent.`
+  }
+}
+
 const exitCodeOf = {
   WrongUsage: 2,
   InvalidRequests: 2,
@@ -128,7 +138,8 @@ const exitCodeOf = {
   NotAllSucceeded: 3,
   ChecksFailed: 1,
   TopicsDiffer: 1,
-  NotProved: 1
+  NotProved: 1,
+  WouldBeRefused: 1
 } as const
 
 /**
@@ -148,7 +159,8 @@ export class CommandError extends Schema.TaggedError<CommandError>()("CommandErr
     NotAllSucceeded,
     ChecksFailed,
     TopicsDiffer,
-    NotProved
+    NotProved,
+    WouldBeRefused
   ])
 }) {
   override get message() {

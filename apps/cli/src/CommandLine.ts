@@ -12,6 +12,8 @@ import { emitCommand } from "./EmitCommand.ts"
 import { exitCodes } from "./ExitCodes.ts"
 import { exportCommand } from "./ExportCommand.ts"
 import { invocationPresenter } from "./InvocationPresenter.ts"
+import { planCommand } from "./PlanCommand.ts"
+import { replayCommand } from "./ReplayCommand.ts"
 import { SteerSettings } from "./SteerSettings.ts"
 import { topicsCommand } from "./TopicsCommand.ts"
 import { watchCommand } from "./WatchCommand.ts"
@@ -48,6 +50,8 @@ export const commandLine = (environment: Environment) => {
       apiCommand.pipe(Command.provide(api)),
       topicsCommand.pipe(Command.provide(settings)),
       auditCommand.pipe(Command.provide(settings), Command.provide(steer)),
+      planCommand(api).pipe(Command.provide(settings)),
+      replayCommand.pipe(Command.provide(settings)),
       configCommand(environment)
     ])
   )

@@ -75,7 +75,7 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("origin
       assert.deepStrictEqual(ok, {
         [`topic ${environment.REQUESTS_TOPIC}`]: "1 partition, Read is allowed",
         [`fetching from ${environment.REQUESTS_TOPIC}`]: "every partition's leader answers",
-        [`topic ${environment.OUTCOMES_TOPIC}`]: "2 partitions, Write is allowed",
+        [`topic ${environment.OUTCOMES_TOPIC}`]: "2 partitions, Write and Read are allowed",
         [`topic ${environment.DEAD_LETTERS_TOPIC}`]: "3 partitions, Write is allowed",
         [`group ${group}`]: "its coordinator answers, Read is allowed",
         "transactions": `their coordinator answers, ids that begin with ${group}- are allowed`,

@@ -3,7 +3,7 @@ import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
 import { Console, Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { apiFailed, readWithinQuota } from "./CliApi.ts"
+import { apiFailed, CALLS_OF_A_LIST, readWithinQuota } from "./CliApi.ts"
 import { CommandError, WrongUsage } from "./CommandError.ts"
 import { exitCodes } from "./ExitCodes.ts"
 import { jsonFlag } from "./JsonFlag.ts"
@@ -29,7 +29,7 @@ export const exportCommand = Command.make(
       })
     }
     const settings = yield* ApiSettings
-    const mappings = yield* OriginRegionsApi.use(({ list }) => readWithinQuota(list(zone))).pipe(
+    const mappings = yield* OriginRegionsApi.use(({ list }) => readWithinQuota(CALLS_OF_A_LIST, list(zone))).pipe(
       Effect.mapError((error) => apiFailed(error, settings))
     )
     const text = exportText(format, zone, mappings)

@@ -16,7 +16,7 @@ import { ApiQuota } from "@origin-regions/api-client/ApiQuota"
 import { type BatchItem, type CreateItem, OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { apiErrors } from "@origin-regions/domain/ApiError"
 import { Mapping } from "@origin-regions/domain/Mapping"
-import type { Settlement } from "@origin-regions/domain/MappingOutcome"
+import type { FinalSettlement, Settlement } from "@origin-regions/domain/MappingOutcome"
 import { type Operation, requestTypes } from "@origin-regions/domain/Operation"
 import type { OriginIp } from "@origin-regions/domain/OriginIp"
 import { readRequest } from "@origin-regions/domain/RequestReader"
@@ -26,7 +26,9 @@ import { Attempt, type AttemptResult } from "./Attempt.ts"
 import { sourceRecord } from "./fixtures/ModelKafka.ts"
 import { settableTime } from "./fixtures/SettableTime.ts"
 import { PartitionProgress } from "./Progress.ts"
-import type { Task } from "./Task.ts"
+import { type AnsweredRequest, PublishedOutcomes } from "./PublishedOutcomes.ts"
+import { identityOf, RequestMemory } from "./RequestMemory.ts"
+import { batchedOperation, type Task } from "./Task.ts"
 
 const mapping = Mapping.make({
   zone_id: "zone" as Mapping["zone_id"],
@@ -46,9 +48,11 @@ const isBatchItem = (entry: [OriginIp, CreateItem]): entry is [OriginIp, BatchIt
 const makeAttempt = Effect.fnUntraced(function*(
   answers: Answers,
   requestDeadline: Duration.Input = "1 hour",
-  batches: Array<ReadonlyMap<OriginIp, CreateItem> | ApiErrorReason> = []
+  batches: Array<ReadonlyMap<OriginIp, CreateItem> | ApiErrorReason> = [],
+  published: FinalSettlement | undefined = undefined
 ) {
   const calls: Array<string> = []
+  const lookedFor: Array<AnsweredRequest> = []
   const clock = new ApiClock(yield* Clock.Clock)
   const answer = (what: string) =>
     Effect.suspend(() => {
@@ -94,9 +98,20 @@ const makeAttempt = Effect.fnUntraced(function*(
     quota: new ApiQuota({ calls: undefined, share: 1 }, yield* Clock.Clock, () => 0)
   })
   const context = yield* Layer.build(
-    Attempt.layer({ requestDeadline: Duration.fromInputUnsafe(requestDeadline) }).pipe(Layer.provide(api))
+    Attempt.layer({ requestDeadline: Duration.fromInputUnsafe(requestDeadline) }).pipe(
+      Layer.provide([
+        api,
+        Layer.succeed(PublishedOutcomes, {
+          find: (request) =>
+            Effect.sync(() => {
+              lookedFor.push(request)
+              return published
+            })
+        })
+      ])
+    )
   )
-  return { ...Context.get(context, Attempt), calls, clock }
+  return { ...Context.get(context, Attempt), calls, clock, lookedFor }
 })
 
 /** A request that has not been sent before, or may have been from a time on. */
@@ -106,6 +121,8 @@ const taskOf = (event: object, attemptedSince?: number): Task => {
     partition: 0,
     progress: new PartitionProgress({ offset: 0, metadata: "" }),
     unreserved: [],
+    memory: new RequestMemory(10),
+    lookedBack: "done" as const,
     keptBytes: 0,
     isDue: false,
     paused: false,
@@ -113,16 +130,19 @@ const taskOf = (event: object, attemptedSince?: number): Task => {
   }
   const undone = owner.progress.receive(0) ?? assert.fail("it was done before")
   undone.attemptedSince = attemptedSince
+  const request = readRequest(record)
   return {
     owner,
     record,
-    request: readRequest(record),
+    request,
     undone,
+    identity: identityOf(request),
     attempts: 0,
     failures: 0,
     firstTriedAt: undefined,
     wait: undefined,
     goesAlone: false,
+    span: undefined,
     inDoubt: attemptedSince !== undefined
   }
 }
@@ -982,5 +1002,74 @@ describe("Attempts together", () => {
         ["Succeeded", "Failed", "Failed"]
       )
       assert.deepStrictEqual(attempt.calls, [`look zone ${addresses.join(", ")}`])
+    }))
+})
+
+/** The second of two: the first was at offset 0. */
+const again = (settlement: FinalSettlement | undefined, attemptedSince?: number) => {
+  const task = { ...taskOf(eventOf("create"), attemptedSince), record: sourceRecord(0, 1, "") }
+  task.owner.memory.remember(task.identity ?? "", { offset: 0, timestamp: 5, settlement })
+  return task
+}
+
+describe("The same request again", () => {
+  const created: FinalSettlement = { _tag: "Succeeded", result: "created", mapping, recovered: false }
+
+  it.effect("is told what became of it before, and nothing is asked of the API", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([])
+      const task = again(created)
+      assert.deepStrictEqual(yield* attempt.make(task), {
+        _tag: "Settled",
+        settlement: { ...created, replayed: true }
+      })
+      assert.strictEqual(task.attempts, 0)
+      assert.isUndefined(batchedOperation(task, true))
+      assert.deepStrictEqual(attempt.lookedFor, [])
+    }))
+
+  it.effect("is told so too where it has expired meanwhile", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([])
+      const task = again(created)
+      yield* TestClock.setTime(Date.UTC(2026, 10, 24))
+      const late = taskOf(eventOf("create", {}, { expirytime: "2020-01-01T00:00:00Z" }))
+      const result = yield* attempt.make({ ...task, request: late.request })
+      assert.deepStrictEqual(result, { _tag: "Settled", settlement: { ...created, replayed: true } })
+    }))
+
+  it.effect("is looked for among the outcomes where somebody else has settled it, once", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([], undefined, [], created)
+      const task = again(undefined)
+      for (let times = 0; times < 2; times++) {
+        assert.deepStrictEqual(yield* attempt.make(task), {
+          _tag: "Settled",
+          settlement: { ...created, replayed: true }
+        })
+      }
+      assert.deepStrictEqual(
+        attempt.lookedFor.map(({ key, offset, partition, timestamp }) => [key, partition, offset, timestamp]),
+        [
+          ["zone/2001:db8::1", 0, 0, 5]
+        ]
+      )
+    }))
+
+  it.effect("is made where nobody knows any more what became of it", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([mapping])
+      const task = again(undefined)
+      assert.deepStrictEqual(yield* attempt.make(task), succeeded("created", mapping))
+      assert.strictEqual(task.attempts, 1)
+    }))
+
+  it.effect("is told so too where a commit says that it may have been sent", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([])
+      assert.deepStrictEqual(yield* attempt.make(again(created, 0)), {
+        _tag: "Settled",
+        settlement: { ...created, replayed: true }
+      })
     }))
 })

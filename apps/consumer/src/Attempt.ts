@@ -9,8 +9,11 @@ import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
 import { Clock, Context, Duration, Effect, Layer, Random } from "effect"
 import { pipelineMetrics } from "./PipelineMetrics.ts"
+import { PublishedOutcomes } from "./PublishedOutcomes.ts"
+import type { RememberedRequest } from "./RequestMemory.ts"
+import { onBehalfOf } from "./RequestTraces.ts"
 import { type Found, isAsAsked, resolve } from "./Resolution.ts"
-import type { Task } from "./Task.ts"
+import { laneOf, sameBefore, type Task } from "./Task.ts"
 
 /** What one attempt at a request came to: it is settled, or waits for its next attempt. */
 export type AttemptResult =
@@ -104,6 +107,7 @@ export class Attempt extends Context.Service<Attempt, {
         const api = yield* OriginRegionsApi
         const clock = yield* Clock.Clock
         const random = yield* Random.Random
+        const published = yield* PublishedOutcomes
         const { resolverRead } = yield* pipelineMetrics
         const deadlineMillis = Duration.toMillis(options.requestDeadline)
 
@@ -250,8 +254,26 @@ export class Attempt extends Context.Service<Attempt, {
           }
         }
 
+        /** The same request has come before: what became of it is told again. Where nobody knows it any more, this one is made. */
+        const recall = (task: Task, same: RememberedRequest): Effect.Effect<AttemptResult> =>
+          Effect.flatMap(
+            same.settlement === undefined
+              ? published.find({ ...same, key: laneOf(task), partition: task.record.partition })
+              : Effect.succeed(same.settlement),
+            (settlement) => {
+              if (settlement !== undefined) {
+                same.settlement = settlement
+                return Effect.succeed(settled({ ...settlement, replayed: true }))
+              }
+              if (task.identity !== undefined) task.owner.memory.forget(task.identity)
+              return makeAttempt(task)
+            }
+          )
+
         const makeAttempt = (task: Task, reading?: Read): Effect.Effect<AttemptResult> =>
           Effect.suspend(() => {
+            const same = sameBefore(task)
+            if (same !== undefined) return recall(task, same)
             const { event, verdict } = task.request
             const now = clock.currentTimeMillisUnsafe()
             const decided = decidedLocally(verdict, event.expiresAt, now)
@@ -338,9 +360,10 @@ export class Attempt extends Context.Service<Attempt, {
           })
           return yield* Effect.forEach(tasks, (task) => {
             const change = applied.get(task)
-            return change === undefined
+            const result = change === undefined
               ? makeAttempt(task, reading)
               : comeTo(task, change, itemOf(change), delayOf, reading)
+            return task.span === undefined ? result : onBehalfOf([task], result)
           }, { concurrency: tasks.some(({ inDoubt }) => inDoubt) ? READS_AT_A_TIME : 1 })
         })
 

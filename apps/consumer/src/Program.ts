@@ -4,11 +4,13 @@ import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaConsumer } from "@origin-regions/kafka/KafkaConsumer"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
+import { KafkaScan } from "@origin-regions/kafka/KafkaScan"
 import { KafkaTransactions } from "@origin-regions/kafka/KafkaTransactions"
 import { ownerOf } from "@origin-regions/kafka/ProgressMetadata"
 import { completeEnvironment } from "@origin-regions/settings/EnvironmentFile"
 import { loggerOf } from "@origin-regions/settings/LogFormat"
 import { SettingsError } from "@origin-regions/settings/SettingsError"
+import * as Tracing from "@origin-regions/telemetry/Tracing"
 import {
   Cause,
   Console,
@@ -33,6 +35,7 @@ import { GroupMember } from "./GroupMember.ts"
 import * as HttpServer from "./HttpServer.ts"
 import { Pipeline } from "./Pipeline.ts"
 import * as ProcessMetrics from "./ProcessMetrics.ts"
+import { PublishedOutcomes } from "./PublishedOutcomes.ts"
 import { readSettings, type Settings } from "./Settings.ts"
 
 const logging = ({ logFormat, logLevel }: Settings) =>
@@ -58,6 +61,9 @@ const delivery = (settings: Settings, processId: string) => {
 
 const application = (settings: Settings) => {
   const kafka = KafkaConsumer.layerNoDeps(settings.kafka).pipe(Layer.provideMerge(KafkaAdmin.layer(settings.kafka)))
+  const published = PublishedOutcomes.layerNoDeps(settings).pipe(
+    Layer.provide([KafkaScan.layer(settings.kafka), kafka])
+  )
   const api = OriginRegionsApi.layerNoDeps.pipe(Layer.provide(Layer.succeed(ApiSettings, settings.api)))
   const delivering = Layer.unwrap(
     Effect.map(Effect.flatMap(SecureRandom.SecureRandom, ({ uuidV4 }) => uuidV4()), (id) => delivery(settings, id))
@@ -68,8 +74,10 @@ const application = (settings: Settings) => {
       Layer.provideMerge(GroupMember.layer(settings)),
       Layer.provide(Pipeline.layer(settings)),
       Layer.provide(Attempt.layer(settings)),
-      Layer.provide(delivering),
-      Layer.provide([kafka, api])
+      Layer.provide([delivering, published]),
+      Layer.provide([kafka, api]),
+      // Ends last: what ends before it still has spans to send.
+      Layer.provide(Tracing.layer(settings.traces))
     )
 }
 
