@@ -115,7 +115,8 @@ layer(Layer.mergeAll(Packed.layer, NodeServices.layer), { excludeTestServices: t
           "@origin-regions/api",
           "@origin-regions/cli",
           "@origin-regions/consumer",
-          "@origin-regions/settings"
+          "@origin-regions/settings",
+          "@origin-regions/telemetry"
         ])
         for (const { manifest, manifestText } of packed) {
           assert.notMatch(manifestText, /"(workspace|catalog|link|file):/)

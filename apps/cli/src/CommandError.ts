@@ -95,6 +95,26 @@ export class NotProved extends Schema.TaggedError<NotProved>()("NotProved", {}) 
   }
 }
 
+/** The API did not do its part. */
+export class ApiFailed extends Schema.TaggedError<ApiFailed>()("ApiFailed", {
+  problem: Schema.String,
+  fix: Schema.String
+}) {
+  override get message() {
+    return `${this.problem}\n${this.fix}`
+  }
+}
+
+/** Requests that would be refused, so that none is sent; which, was printed. */
+export class WouldBeRefused extends Schema.TaggedError<WouldBeRefused>()("WouldBeRefused", {
+  refused: Schema.Int,
+  all: Schema.Int
+}) {
+  override get message() {
+    return `${this.refused} of ${this.all} requests would be refused. Nothing was sent.`
+  }
+}
+
 const exitCodeOf = {
   WrongUsage: 2,
   InvalidRequests: 2,
@@ -105,7 +125,9 @@ const exitCodeOf = {
   NotAllSucceeded: 3,
   ChecksFailed: 1,
   TopicsDiffer: 1,
-  NotProved: 1
+  NotProved: 1,
+  ApiFailed: 1,
+  WouldBeRefused: 1
 } as const
 
 /**
@@ -123,7 +145,9 @@ export class CommandError extends Schema.TaggedError<CommandError>()("CommandErr
     NotAllSucceeded,
     ChecksFailed,
     TopicsDiffer,
-    NotProved
+    NotProved,
+    ApiFailed,
+    WouldBeRefused
   ])
 }) {
   override get message() {

@@ -9,9 +9,12 @@ import { configCommand } from "./ConfigCommand.ts"
 import { emitCommand } from "./EmitCommand.ts"
 import { exitCodes } from "./ExitCodes.ts"
 import { invocationPresenter } from "./InvocationPresenter.ts"
+import { planCommand } from "./PlanCommand.ts"
+import { replayCommand } from "./ReplayCommand.ts"
 import { SteerSettings } from "./SteerSettings.ts"
 import { topicsCommand } from "./TopicsCommand.ts"
 import { watchCommand } from "./WatchCommand.ts"
+import { layerApi } from "./ZonePicture.ts"
 
 const description = [
   "Send mapping requests to Kafka, watch what becomes of them, and look after topics and settings.",
@@ -40,6 +43,8 @@ export const commandLine = (environment: Environment) => {
       watchCommand.pipe(Command.provide(settings)),
       topicsCommand.pipe(Command.provide(settings)),
       auditCommand.pipe(Command.provide(settings), Command.provide(steer)),
+      planCommand(layerApi(environment)).pipe(Command.provide(settings)),
+      replayCommand.pipe(Command.provide(settings)),
       configCommand(environment)
     ])
   )

@@ -13,10 +13,12 @@ import { PartitionsInHand } from "./PartitionsInHand.ts"
 import { pipelineMetrics } from "./PipelineMetrics.ts"
 import { type PipelineStatus, pipelineStatus } from "./PipelineStatus.ts"
 import { makePublisher, type Publisher } from "./Publisher.ts"
+import { requestTraces } from "./RequestTraces.ts"
 import type { Task } from "./Task.ts"
 
 export interface PipelineOptions {
   readonly requestsTopic: string
+  readonly groupId: string
   /** Calls to the API at a time. */
   readonly concurrency: number
   /** Requests that may go in one call. */
@@ -88,7 +90,8 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     lanes,
     mayChange: allowRules && mayChangeBy(allowRules),
     wantCommit: () => publisher.wantCommit(),
-    log: run
+    log: run,
+    traces: yield* requestTraces(options)
   })
 
   const isSettled = () => dispatcher.inFlight() === 0 && publisher.isSettled()
@@ -107,6 +110,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
 
   const publisher: Publisher = yield* makePublisher({
     partitions,
+    log: run,
     lanes,
     delivery,
     due: () => partitions.isWorking ? partitions.due() : toRelease(),

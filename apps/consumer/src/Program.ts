@@ -10,6 +10,7 @@ import { ownerOf } from "@origin-regions/kafka/ProgressMetadata"
 import { completeEnvironment } from "@origin-regions/settings/EnvironmentFile"
 import { loggerOf } from "@origin-regions/settings/LogFormat"
 import { SettingsError } from "@origin-regions/settings/SettingsError"
+import * as Tracing from "@origin-regions/telemetry/Tracing"
 import {
   Cause,
   Console,
@@ -74,7 +75,9 @@ const application = (settings: Settings) => {
       Layer.provide(Pipeline.layer(settings)),
       Layer.provide(Attempt.layer(settings)),
       Layer.provide([delivering, published]),
-      Layer.provide([kafka, api])
+      Layer.provide([kafka, api]),
+      // Ends last: what ends before it still has spans to send.
+      Layer.provide(Tracing.layer(settings.traces))
     )
 }
 
