@@ -115,6 +115,17 @@ export class WouldBeRefused extends Schema.TaggedError<WouldBeRefused>()("WouldB
   }
 }
 
+/** A zone is not as it should be; how, was printed. */
+export class ZoneDiffers extends Schema.TaggedError<ZoneDiffers>()("ZoneDiffers", {
+  zone: Schema.String,
+  differences: Schema.Int
+}) {
+  override get message() {
+    const differs = this.differences === 1 ? "1 mapping differs" : `${this.differences} mappings differ`
+    return `${differs}. With --apply the zone ${this.zone} is asked to be as it should.`
+  }
+}
+
 const exitCodeOf = {
   WrongUsage: 2,
   InvalidRequests: 2,
@@ -127,7 +138,8 @@ const exitCodeOf = {
   TopicsDiffer: 1,
   NotProved: 1,
   ApiFailed: 1,
-  WouldBeRefused: 1
+  WouldBeRefused: 1,
+  ZoneDiffers: 1
 } as const
 
 /**
@@ -147,7 +159,8 @@ export class CommandError extends Schema.TaggedError<CommandError>()("CommandErr
     TopicsDiffer,
     NotProved,
     ApiFailed,
-    WouldBeRefused
+    WouldBeRefused,
+    ZoneDiffers
   ])
 }) {
   override get message() {

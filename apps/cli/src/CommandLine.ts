@@ -10,6 +10,7 @@ import { emitCommand } from "./EmitCommand.ts"
 import { exitCodes } from "./ExitCodes.ts"
 import { invocationPresenter } from "./InvocationPresenter.ts"
 import { planCommand } from "./PlanCommand.ts"
+import { reconcileCommand } from "./ReconcileCommand.ts"
 import { replayCommand } from "./ReplayCommand.ts"
 import { SteerSettings } from "./SteerSettings.ts"
 import { topicsCommand } from "./TopicsCommand.ts"
@@ -35,6 +36,7 @@ const builtIns = [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, G
 /** All commands. */
 export const commandLine = (environment: Environment) => {
   const settings = CliSettings.layer(environment)
+  const api = layerApi(environment)
   const steer = SteerSettings.layer(environment)
   return Command.make("origin-regions").pipe(
     Command.withDescription(description),
@@ -43,7 +45,8 @@ export const commandLine = (environment: Environment) => {
       watchCommand.pipe(Command.provide(settings)),
       topicsCommand.pipe(Command.provide(settings)),
       auditCommand.pipe(Command.provide(settings), Command.provide(steer)),
-      planCommand(layerApi(environment)).pipe(Command.provide(settings)),
+      planCommand(api).pipe(Command.provide(settings)),
+      reconcileCommand(api).pipe(Command.provide(settings)),
       replayCommand.pipe(Command.provide(settings)),
       configCommand(environment)
     ])
