@@ -3,11 +3,14 @@ import { Effect, Layer } from "effect"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { SecureRandom } from "effect/crypto"
 import manifest from "../package.json" with { type: "json" }
+import { apiCommand } from "./ApiCommand.ts"
 import { auditCommand } from "./AuditCommand.ts"
+import { layerApi } from "./CliApi.ts"
 import { CliSettings } from "./CliSettings.ts"
 import { configCommand } from "./ConfigCommand.ts"
 import { emitCommand } from "./EmitCommand.ts"
 import { exitCodes } from "./ExitCodes.ts"
+import { exportCommand } from "./ExportCommand.ts"
 import { invocationPresenter } from "./InvocationPresenter.ts"
 import { planCommand } from "./PlanCommand.ts"
 import { reconcileCommand } from "./ReconcileCommand.ts"
@@ -15,7 +18,7 @@ import { replayCommand } from "./ReplayCommand.ts"
 import { SteerSettings } from "./SteerSettings.ts"
 import { topicsCommand } from "./TopicsCommand.ts"
 import { watchCommand } from "./WatchCommand.ts"
-import { layerApi } from "./ZonePicture.ts"
+import { whereCommand } from "./WhereCommand.ts"
 
 const description = [
   "Send mapping requests to Kafka, watch what becomes of them, and look after topics and settings.",
@@ -43,6 +46,9 @@ export const commandLine = (environment: Environment) => {
     Command.withSubcommands([
       emitCommand.pipe(Command.provide(settings)),
       watchCommand.pipe(Command.provide(settings)),
+      whereCommand.pipe(Command.provide(settings), Command.provide(steer)),
+      exportCommand.pipe(Command.provide(api)),
+      apiCommand.pipe(Command.provide(api)),
       topicsCommand.pipe(Command.provide(settings)),
       auditCommand.pipe(Command.provide(settings), Command.provide(steer)),
       planCommand(api).pipe(Command.provide(settings)),

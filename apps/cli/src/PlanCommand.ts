@@ -1,3 +1,4 @@
+import type { ApiSettings } from "@origin-regions/api-client/ApiSettings"
 import type { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
@@ -54,7 +55,7 @@ const rangesOf = Effect.fnUntraced(function*(texts: ReadonlyArray<string>) {
 })
 
 /** `origin-regions plan`: says what would come of requests, and writes nothing. */
-export const planCommand = (layerApi: Layer.Layer<OriginRegionsApi, CommandError>) =>
+export const planCommand = (layerApi: Layer.Layer<ApiSettings | OriginRegionsApi, CommandError>) =>
   Command.make(
     "plan",
     parameters,

@@ -1,3 +1,4 @@
+import type { ApiSettings } from "@origin-regions/api-client/ApiSettings"
 import type { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import type { OriginIp } from "@origin-regions/domain/OriginIp"
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
@@ -81,7 +82,9 @@ const stepsFor = Effect.fnUntraced(
     const picture = yield* readZone(zone)
     if ("code" in picture) {
       const problem = `Could not read the zone ${zone}: ${picture.message} (code ${picture.code})`
-      return yield* new CommandError({ reason: new ApiFailed({ problem, fix: "Is that the zone's id?" }) })
+      return yield* new CommandError({
+        reason: new ApiFailed({ problem, name: "Rejected", code: picture.code, fix: "Is that the zone's id?" })
+      })
     }
     const { uuidV4 } = yield* SecureRandom.SecureRandom
     const now = yield* Clock.currentTimeMillis
@@ -114,7 +117,7 @@ const stepsFor = Effect.fnUntraced(
 const SHOWN_EXTRA = 10
 
 /** `origin-regions reconcile`: compares a zone with what it should have, and asks for the difference. */
-export const reconcileCommand = (layerApi: Layer.Layer<OriginRegionsApi, CommandError>) =>
+export const reconcileCommand = (layerApi: Layer.Layer<ApiSettings | OriginRegionsApi, CommandError>) =>
   Command.make(
     "reconcile",
     parameters,
