@@ -29,6 +29,7 @@ import { layerExactlyOnce } from "./Delivery/ExactlyOnce.ts"
 import { EndOffsets } from "./EndOffsets.ts"
 import { GroupMember } from "./GroupMember.ts"
 import * as HttpServer from "./HttpServer.ts"
+import { OutcomeHistory } from "./OutcomeHistory.ts"
 import { Pipeline } from "./Pipeline.ts"
 import * as ProcessMetrics from "./ProcessMetrics.ts"
 import { ownerOf } from "./ProgressMetadata.ts"
@@ -70,7 +71,7 @@ const application = (settings: Settings) => {
       Layer.provide(Pipeline.layer(settings)),
       Layer.provide(Attempt.layer(settings)),
       Layer.provide(delivering),
-      Layer.provide([kafka, api])
+      Layer.provide([kafka, api, OutcomeHistory.layer])
     )
 }
 
