@@ -133,7 +133,10 @@ layer(Layer.mergeAll(Packed.layer, NodeServices.layer), { excludeTestServices: t
       Effect.gen(function*() {
         for (const { files } of yield* Packed) {
           for (const file of files) {
-            assert.match(file, /^package\/(LICENSE|README\.md|package\.json|dist\/.*(\.js|\.json|\.d\.ts))$/)
+            assert.match(
+              file,
+              /^package\/(LICENSE|README\.md|package\.json|dist\/.*(\.js|\.json|\.d\.ts)|dist\/page\/.*\.(html|css|svg))$/
+            )
             assert.notMatch(file, /test|fixtures|bench|vectors/)
           }
           assert.includeMembers([...files], ["package/LICENSE", "package/README.md"])

@@ -5,7 +5,7 @@ import { setOffset } from "@origin-regions/kafka/fixtures/KafkaTampering"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
-import { partitionOfKey } from "@origin-regions/kafka/KeyPartition"
+import { keyPartition } from "@origin-regions/kafka/KeyPartition"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { uniqueGroup, uniqueTopic } from "@origin-regions/testkit/Names"
 import { Effect, Layer, Result } from "effect"
@@ -21,7 +21,7 @@ const Kafka = Layer.unwrap(Effect.map(KafkaBroker, (broker) => {
 })).pipe(Layer.provideMerge(KafkaBroker.layer))
 
 const PARTITIONS = 4
-const partitionOf = (ip: string) => partitionOfKey(Buffer.from(`demo-shop/${ip}`), PARTITIONS)
+const partitionOf = (ip: string) => keyPartition(Buffer.from(`demo-shop/${ip}`), PARTITIONS)
 const IP = "2001:db8::1"
 /** Another address of the same partition. */
 const NEIGHBOUR = Array.from({ length: 100 }, (_, index) => `192.0.2.${index}`)

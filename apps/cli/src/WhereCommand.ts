@@ -3,7 +3,7 @@ import { canonicalize } from "@origin-regions/domain/OriginIp"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaScan } from "@origin-regions/kafka/KafkaScan"
-import { partitionOfKey } from "@origin-regions/kafka/KeyPartition"
+import { keyPartition } from "@origin-regions/kafka/KeyPartition"
 import { Clock, Console, Duration, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { CliSettings, kafkaFailed, sayingWhereItWaits } from "./CliSettings.ts"
@@ -79,7 +79,7 @@ const only = (offsets: ReadonlyMap<number, number>, partitions: ReadonlySet<numb
 const outcomePartitions = (found: ReadonlyArray<FoundRequest>, count: number): ReadonlySet<number> | undefined => {
   const keys = found.map(({ address, key }) => address?.includes("/") === true ? encoder.encode(address) : key)
   const known = keys.filter((key) => key !== null)
-  return known.length < keys.length ? undefined : new Set(known.map((key) => partitionOfKey(key, count)))
+  return known.length < keys.length ? undefined : new Set(known.map((key) => keyPartition(key, count)))
 }
 
 /**
@@ -97,7 +97,7 @@ const search = Effect.fnUntraced(function*(wanted: Wanted, flags: Flags, groupId
   const key = keyOf(wanted)
   const partitions = key === undefined || flags.allPartitions
     ? undefined
-    : new Set([partitionOfKey(key, ends.size)])
+    : new Set([keyPartition(key, ends.size)])
   const whereabouts = new Whereabouts({ wanted, topic: requestsTopic, groupId, committed, partitions: ends.keys() })
   const starts = yield* admin.offsetsSince(requestsTopic, since)
   // All that is not done is looked at, however old it is.
