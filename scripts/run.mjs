@@ -40,6 +40,10 @@ const tasks = {
   },
   test: { about: "every test of every package; a folder limits it", script: ["scripts/test.ts"], watched: true },
   check: { about: "lint, format, types, diagnostics, unused code, documents", script: ["scripts/check.ts"] },
+  advisories: {
+    about: "what the package registry knows against the packages that we run with",
+    script: ["scripts/advisories.ts"]
+  },
   build: {
     about: "JavaScript and types of every package for others, as npm gets them",
     script: ["node_modules/typescript/bin/tsc", "--build", "tsconfig.build.json"]

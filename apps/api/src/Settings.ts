@@ -1,4 +1,5 @@
 import { configuredEnvironment } from "@origin-regions/settings/Environment"
+import { logFormats } from "@origin-regions/settings/LogFormat"
 import { defaulted, optional, type Values } from "@origin-regions/settings/Setting"
 import { SettingReader } from "@origin-regions/settings/SettingReader"
 import { SettingsError } from "@origin-regions/settings/SettingsError"
@@ -118,7 +119,7 @@ export const apiServerSettings = {
     meaning: "`true` lets `/faults` [inject faults](api-compatibility.md#faults-for-tests-and-rehearsals)",
     example: "true"
   }),
-  logFormat: defaulted("LOG_FORMAT", oneOf(["json", "pretty", "logfmt"]), {
+  logFormat: defaulted("LOG_FORMAT", logFormats, {
     default: "json",
     meaning: "how the log is written, to stdout",
     example: "logfmt"

@@ -5,6 +5,8 @@ import { KafkaTopicReader } from "@origin-regions/kafka/KafkaTopicReader"
 import { Console, Effect, Option, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import { CliSettings, kafkaFailed, sayingWhereItWaits } from "./CliSettings.ts"
+import { exitCodes } from "./ExitCodes.ts"
+import { jsonFlag } from "./JsonFlag.ts"
 import { outcomeRow, tableHead, tableRow } from "./OutcomeTable.ts"
 import { type TableStyle, tableStyle } from "./TableStyle.ts"
 
@@ -15,10 +17,7 @@ const parameters = {
     Flag.withDescription("Start with the oldest outcome that is kept, instead of the next one"),
     Flag.withDefault(false)
   ),
-  json: Flag.Boolean("json").pipe(
-    Flag.withDescription("Print each outcome as it is: one CloudEvent in JSON a line"),
-    Flag.withDefault(false)
-  )
+  json: jsonFlag("Print each outcome as it is: one CloudEvent in JSON a line")
 }
 
 const printRecord = Effect.fnUntraced(function*(record: SourceRecord, style: TableStyle | "json") {
@@ -51,7 +50,11 @@ export const watchCommand = Command.make(
     )
   })
 ).pipe(
-  Command.withDescription("Print the outcomes of mapping requests as they come."),
+  Command.withDescription([
+    "Print the outcomes of mapping requests as they come, until Ctrl-C.",
+    "",
+    `  ${exitCodes({ 0: "ended by Ctrl-C, or by whoever read it" })}`
+  ].join("\n")),
   Command.withShortDescription("Watch outcomes"),
   Command.withExamples([
     { command: "origin-regions watch", description: "Watch in a table, from now on" },

@@ -9,67 +9,16 @@ import { KafkaTopicReader } from "@origin-regions/kafka/KafkaTopicReader"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { uniqueTopic } from "@origin-regions/testkit/Names"
 import { Effect, Layer, Queue, Result, Stream } from "effect"
-import { spawn } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { type ProgramRun, runProgram as run, startProgram as start } from "./fixtures/RunningProgram.ts"
 import { requestText } from "./RequestText.ts"
-
-const program = fileURLToPath(new URL("main.ts", import.meta.url))
 
 const Kafka = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => {
   const settings = Result.getOrThrow(readKafkaSettings({ KAFKA_BROKERS: brokers.join(",") }))
   return Layer.mergeAll(KafkaAdmin.layer(settings), KafkaProducer.layer(settings), KafkaTopicReader.layer(settings))
 })).pipe(Layer.provideMerge(KafkaBroker.layer))
-
-interface Ran {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-interface Run {
-  readonly args: ReadonlyArray<string>
-  readonly environment?: Readonly<Record<string, string>>
-  readonly stdin?: string
-  /** Where it runs. */
-  readonly directory?: string
-}
-
-const waiting = /^Waiting for Kafka at .*…\n/
-
-/** Starts the command line tool as a person would; `stdout` gets its lines as they come. */
-const start = Effect.fnUntraced(function*({ args, directory, environment, stdin = "" }: Run) {
-  const child = yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      spawn(process.execPath, [program, ...args], {
-        cwd: directory,
-        env: { PATH: process.env["PATH"], KAFKA_BROKERS: "127.0.0.1:1", ...environment }
-      })
-    ),
-    (child) => Effect.sync(() => child.kill("SIGKILL"))
-  )
-  child.stdin.end(stdin)
-  const lines = yield* Queue.unbounded<string>()
-  let stdout = ""
-  let stderr = ""
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-    const parts = (stdout.slice(stdout.lastIndexOf("\n") + 1) + chunk).split("\n")
-    for (const line of parts.slice(0, -1)) Queue.offerUnsafe(lines, line)
-    stdout += chunk
-  })
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
-    stderr += chunk
-  })
-  const ended = Effect.callback<Ran>((resume) => {
-    // On a slow machine it may say that it waits for Kafka.
-    child.once("close", (code) => resume(Effect.succeed({ code, stdout, stderr: stderr.replace(waiting, "") })))
-  })
-  return { child, lines, ended }
-})
-
-const run = (options: Run) => Effect.scoped(Effect.flatMap(start(options), ({ ended }) => ended))
 
 const newTopic = Effect.gen(function*() {
   const topic = yield* uniqueTopic
@@ -225,7 +174,7 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
         assert.deepStrictEqual([code, stdout], [1, ""])
         assert.match(
           stderr,
-          /^Could not .* topic.*\nnpm start creates the topics; REQUESTS_TOPIC and OUTCOMES_TOPIC name others\.\n$/
+          /^Could not .* topic.*\norigin-regions topics create makes the topics; REQUESTS_TOPIC and OUTCOMES_TOPIC name others\.\n$/
         )
       }
     }))
@@ -240,7 +189,7 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
       )
     }))
 
-  it.effect.each<readonly [string, Run, RegExp]>([
+  it.effect.each<readonly [string, ProgramRun, RegExp]>([
     [
       "a wrong flag",
       { args: ["emit", "create", "--zonee", "x"] },

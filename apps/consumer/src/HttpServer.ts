@@ -17,7 +17,7 @@ export interface HttpServerOptions {
   readonly port: number
   /** Asked for everywhere but at `/health/*`; left out: nobody is asked. */
   readonly token: Redacted.Redacted | undefined
-  /** Without word from the group's coordinator for this long, only a restart helps. */
+  /** Without word from the group's coordinator for this long, while Kafka answers, only a restart helps. */
   readonly sessionTimeout: Duration.Duration
 }
 
@@ -58,7 +58,8 @@ const routes = ({ requestsTopic, sessionTimeout, token }: HttpServerOptions) =>
       "/health/live",
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const { joined, lastContact } = member.status()
-        const live = !joined || now - lastContact < Duration.toMillis(sessionTimeout)
+        // In an outage of Kafka nothing is to be gained by a restart: it has to answer others of us a whole session longer than the coordinator does.
+        const live = !joined || now - lastContact < Duration.toMillis(sessionTimeout) + endOffsets.silence()
         return health(live, {
           status: live ? "live" : "no word from the group's coordinator",
           last_contact: formatTimestamp(lastContact)

@@ -59,6 +59,14 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
   readonly delete: (address: MappingAddress) => Effect.Effect<Mapping, ApiError>
   /** Reads a mapping; `NotFound` where there is none. */
   readonly get: (address: MappingAddress) => Effect.Effect<Mapping, ApiError>
+  /**
+   * Reads what is at addresses of a zone, `null` where there is nothing, in as few calls as it takes: by the zone's list. Those that it could not tell of are left out, and can be read one by one. In generation 1
+   * a list says of no mapping when it was changed, so `modified_on` is `null`.
+   */
+  readonly getMany: (
+    zoneId: ZoneId,
+    addresses: ReadonlyArray<OriginIp>
+  ) => Effect.Effect<ReadonlyMap<OriginIp, Mapping | null>, ApiError>
   /** Every mapping of a zone. In generation 2 it comes in pages: what is written meanwhile may be missing. */
   readonly list: (zoneId: ZoneId) => Effect.Effect<ReadonlyArray<Mapping>, ApiError>
   /**

@@ -32,8 +32,21 @@ export interface CloudEvent {
  */
 const MAX_ATTRIBUTE_LENGTH = 1024
 
-/** The text of a CloudEvents attribute. */
-export const AttributeText = Schema.NonEmptyString.check(Schema.isMaxLength(MAX_ATTRIBUTE_LENGTH))
+const CONTROL_CHARACTER = /\p{Cc}/u
+
+/**
+ * The text of a CloudEvents attribute. It has no control characters (CloudEvents 1.0, "Type System": String), which nobody expects in a header, a log or a
+ * terminal.
+ */
+export const AttributeText = Schema.NonEmptyString.check(
+  Schema.isMaxLength(MAX_ATTRIBUTE_LENGTH),
+  Schema.makeFilter(
+    (text: string): true | string => !CONTROL_CHARACTER.test(text) || "must not have control characters",
+    {
+      toJsonSchema: () => [{ pattern: "^[^\\u0000-\\u001F\\u007F-\\u009F]*$" }, true]
+    }
+  )
+)
 
 const isAttributeText = Schema.is(AttributeText)
 
@@ -85,7 +98,7 @@ const requirements: ReadonlyArray<{
   ...["id", "source", "type"].map((name) => ({
     name,
     isMet: isAttributeText,
-    expected: `a non-empty string of at most ${MAX_ATTRIBUTE_LENGTH} characters`
+    expected: `a non-empty string of at most ${MAX_ATTRIBUTE_LENGTH} characters, none of them a control character`
   }))
 ]
 

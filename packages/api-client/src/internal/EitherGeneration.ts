@@ -83,6 +83,7 @@ export const makeEitherGeneration = Effect.fnUntraced(function*(
     upsert: (mapping) => use(mapping.zone_id, ({ upsert }) => upsert(mapping)),
     delete: (address) => use(address.zone_id, (operations) => operations.delete(address)),
     get: (address) => use(address.zone_id, ({ get }) => get(address)),
+    getMany: (zoneId, addresses) => use(zoneId, ({ getMany }) => getMany(zoneId, addresses)),
     list: (zoneId) => use(zoneId, ({ list }) => list(zoneId)),
     upsertMany: (zoneId, mappings) => use(zoneId, ({ upsertMany }) => upsertMany(zoneId, mappings)),
     batchesCreates: () => known?.batchesCreates() ?? false,

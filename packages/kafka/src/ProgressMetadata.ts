@@ -1,8 +1,8 @@
-import type { CommittedOffset } from "@origin-regions/kafka/KafkaAdmin"
 import { crc32 } from "node:zlib"
 import { decodeRuns, type DoneRun, encodeRuns } from "./DoneRuns.ts"
+import { pushVarint, readVarints } from "./internal/Varints.ts"
+import type { CommittedOffset } from "./KafkaAdmin.ts"
 import { coarser, decodeReservation, encodeReservation, type Reservation } from "./Reservation.ts"
-import { pushVarint, readVarints } from "./Varints.ts"
 
 /** What a commit's metadata says beyond its offset: whose the partition is, which requests may have been sent, and which further ones are done. */
 export interface ProgressMetadata {

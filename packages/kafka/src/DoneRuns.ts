@@ -1,4 +1,4 @@
-import { pushVarint, readVarints } from "./Varints.ts"
+import { pushVarint, readVarints } from "./internal/Varints.ts"
 
 /** A run of offsets that are done, `end` excluded. */
 export interface DoneRun {

@@ -1,5 +1,5 @@
 import { addRun, decodeRuns, type DoneRun, encodeRuns } from "./DoneRuns.ts"
-import { pushVarint, readVarints, unzigzag, zigzag } from "./Varints.ts"
+import { pushVarint, readVarints, unzigzag, zigzag } from "./internal/Varints.ts"
 
 /**
  * Which requests may have been sent to the API, and since when (in the API's clock, milliseconds since 1970): those in `attempted`, in the order of their

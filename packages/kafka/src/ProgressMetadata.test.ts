@@ -1,9 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type Choices, forSeeds } from "@origin-regions/testkit/SeededChoices"
 import { Effect, Schema } from "effect"
-import { crc32 } from "node:zlib"
 import type { DoneRun } from "./DoneRuns.ts"
-import { PartitionProgress } from "./Progress.ts"
 import { decodeMetadata, encodeMetadata, ownerOf, type ProgressMetadata } from "./ProgressMetadata.ts"
 
 const KAFKA_LIMIT = 4096
@@ -95,33 +93,9 @@ describe("The metadata", () => {
     }
   })
 
-  it("is nobody's damage where it is empty, and a damaged one makes nothing done and nothing in doubt", () => {
-    assert.isTrue(new PartitionProgress({ offset: 7, metadata: "" }).intact)
-    const damaged = new PartitionProgress({ offset: OFFSET, metadata: "a note of another program" })
-    assert.isFalse(damaged.intact)
-    for (let offset = OFFSET; offset < OFFSET + 60; offset++) {
-      assert.deepStrictEqual(damaged.receive(offset), { offset, attemptedSince: undefined })
-    }
-  })
-
-  it("is read without a fault whatever it says, even with a checksum that is right", () => {
-    forSeeds(2_000, (choices) => {
-      const bytes = Uint8Array.from(
-        { length: choices.below(60) },
-        () => choices.below(choices.pick([3, 64, 256]) ?? 1)
-      )
-      const rest = [Buffer.from(bytes).toString("base64url"), choices.chance(0.5) ? "owner" : ""] as const
-      const metadata = `1.5.${crc32(`1.5.${rest.join(".")}`).toString(16)}.${rest.join(".")}`
-      const progress = new PartitionProgress({ offset: 5, metadata })
-      for (let offset = 5; offset < 300; offset++) progress.receive(offset)
-      progress.settled(progress.snapshot(SINCE))
-      assert.isAtMost(progress.head, 300)
-    })
-  })
-
   it.effect.prop("is read without a fault whatever text it is", [Schema.String], ([metadata]) =>
     Effect.sync(() => {
-      assert.isDefined(new PartitionProgress({ offset: 5, metadata }).receive(5))
+      decodeMetadata({ offset: 5, metadata })
       ownerOf(metadata)
     }))
 })

@@ -1,0 +1,103 @@
+import type { Settlement } from "@origin-regions/domain/MappingOutcome"
+import { Clock, type Context, Effect, Latch } from "effect"
+import type { Delivery, SettledTask } from "./Delivery.ts"
+import type { Lanes } from "./Lanes.ts"
+import type { PartitionsInHand } from "./PartitionsInHand.ts"
+import { laneOf, type OwnedPartition, type Task } from "./Task.ts"
+
+/** Outcomes that are published together. */
+const MAX_DELIVERY = 1_000
+
+export interface PublisherOptions {
+  readonly partitions: PartitionsInHand
+  readonly lanes: Lanes<Task>
+  readonly delivery: Context.Service.Shape<typeof Delivery>
+  /** The partitions whose progress should be committed by itself. */
+  readonly due: () => ReadonlyArray<OwnedPartition>
+  /** Something has been committed, or never will be. */
+  readonly goOn: () => void
+}
+
+/** Publishes what is settled, and commits the progress that it makes. */
+export interface Publisher {
+  readonly settle: (task: Task, settlement: Settlement) => void
+  /** There may be something to commit. */
+  readonly wantCommit: () => void
+  /** There may be something to publish or to commit that could not be before. */
+  readonly wake: () => void
+  /** Requests whose outcomes wait to be published. */
+  readonly unpublished: () => number
+  /** Whether nothing is left to publish. What can't be committed under this membership is kept for the next. */
+  readonly isSettled: () => boolean
+  readonly isCommitting: () => boolean
+  /** Publishes what has been settled, with the progress that it makes: one publication after the other, and what is settled meanwhile goes together in the next. */
+  readonly publishing: Effect.Effect<never>
+  /** Commits the progress and the reservations that are due, beside publications: whoever has just received requests need not wait for the end of one. */
+  readonly committing: Effect.Effect<never>
+}
+
+export const makePublisher = Effect.fnUntraced(function*(options: PublisherOptions) {
+  const { delivery, due, goOn, lanes, partitions } = options
+  const clock = yield* Clock.Clock
+  const outcomesReady = yield* Latch.make(false)
+  const commitWanted = yield* Latch.make(false)
+  const outbox: Array<SettledTask> = []
+  let delivering = 0
+  let isCommitting = false
+
+  const publishNext = Effect.gen(function*() {
+    yield* outcomesReady.await
+    outcomesReady.closeUnsafe()
+    const used = partitions.membership
+    if (used === undefined || used.isOver || outbox.length === 0) return
+    const settled = outbox.splice(0, MAX_DELIVERY)
+    delivering = settled.length
+    // A partition's first commit goes by itself: before it nobody could tell whose transaction is pending there.
+    const delivered = yield* delivery.deliver(settled, () => due().filter(({ progress }) => progress.isMarked), used)
+    delivering = 0
+    if (delivered === "stale") partitions.expel(used)
+    for (const each of settled.toReversed()) conclude(each)
+    goOn()
+  })
+
+  const commitNext = Effect.gen(function*() {
+    yield* commitWanted.await
+    commitWanted.closeUnsafe()
+    const used = partitions.membership
+    if (used === undefined || used.isOver || due().length === 0) return
+    isCommitting = true
+    const committed = yield* delivery.commit(due, used)
+    isCommitting = false
+    if (committed === "stale") partitions.expel(used)
+    goOn()
+  })
+
+  /** A request's outcome is certain, or nobody's business here any more; or it was refused with a membership that has been renewed since. */
+  const conclude = (settled: SettledTask) => {
+    const { owner, record } = settled.task
+    if (!owner.lost && owner.progress.isUndone(record.offset)) {
+      outbox.unshift(settled)
+      return
+    }
+    partitions.dismiss(settled.task, settled.settlement)
+    lanes.release(laneOf(settled.task))
+  }
+
+  const publisher: Publisher = {
+    settle: (task, settlement) => {
+      outbox.push({ task, settlement, settledAt: clock.currentTimeMillisUnsafe() })
+      outcomesReady.openUnsafe()
+    },
+    wantCommit: () => commitWanted.openUnsafe(),
+    wake: () => {
+      outcomesReady.openUnsafe()
+      commitWanted.openUnsafe()
+    },
+    unpublished: () => outbox.length + delivering,
+    isSettled: () => delivering === 0 && (outbox.length === 0 || partitions.membership?.isOver === true),
+    isCommitting: () => isCommitting,
+    publishing: Effect.forever(publishNext),
+    committing: Effect.forever(commitNext)
+  }
+  return publisher
+})
