@@ -156,7 +156,7 @@ describe("emit", () => {
       const unnamed = yield* Layer.build(Emitter.layer({ source: "", kafka: memoryKafka() }))
       assert.strictEqual(
         (yield* Effect.flip(Context.get(unnamed, Emitter).emit(create("::1")))).message,
-        "Nothing was sent: source must be a text of 1 to 1,024 characters, not \"\""
+        "Nothing was sent: source must be a text of 1 to 1,024 characters, none of them a control character, not \"\""
       )
     }))
 })

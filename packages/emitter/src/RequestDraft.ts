@@ -2,7 +2,7 @@ import { type CreateRequest, type DeleteRequest } from "@origin-regions/domain/M
 
 /** What is made where it is left out: `id` and `time` anew, `traceparent` of the current span; the others stay out of the event. */
 export interface RequestAttributes {
-  /** Together with the emitter's `source` it says which request this is: the same for one that is sent again. A UUID where left out. */
+  /** Together with the emitter's `source` it says which request this is: one that is sent again with the same is done once. A UUID where left out. */
   readonly id?: string | undefined
   /** RFC 3339. Now, where left out. */
   readonly time?: string | undefined

@@ -28,7 +28,7 @@ const attributes = ["id", "time", "expirytime", "correlationid", "traceparent", 
 const placed = ["zone_id", "ip", "vendor", "region"]
 const addressed = ["zone_id", "ip"]
 
-const TEXT = "a text of 1 to 1,024 characters"
+const TEXT = "a text of 1 to 1,024 characters, none of them a control character"
 const TIME = "an RFC 3339 timestamp, such as 2030-01-31T12:00:00Z"
 
 /** What each field must be. */
