@@ -57,6 +57,8 @@ const tasks = {
   },
   format: { about: "format every file", script: ["node_modules/dprint/bin.cjs", "fmt"] },
   documents: { about: "write the generated documents", script: ["scripts/documents.ts"] },
+  "docs:build": { about: "the documents as a site", script: ["scripts/site.ts"] },
+  "docs:serve": { about: "the same, to read it here", script: ["scripts/site.ts", "serve"] },
   bench: {
     about: "the consumer beside what people write today: speed, processor time, memory",
     script: ["scripts/bench.ts"],
