@@ -60,6 +60,11 @@ const tasks = {
     script: ["scripts/crashlab.ts"],
     watched: true
   },
+  alertlab: {
+    about: "make the cause of each alert, and see in a real Prometheus that it fires and resolves",
+    script: ["scripts/alertlab.ts"],
+    watched: true
+  },
   "bench:domain": {
     about: "reading an address, beside other ways to do it",
     script: ["node_modules/turbo/bin/turbo", "run", "bench"]

@@ -9,6 +9,8 @@ import { Command, Flag } from "effect/cli"
 import { checkApi } from "./ApiChecks.ts"
 import { ChecksFailed, CommandError, WrongSettings } from "./CommandError.ts"
 import { failedCount, type Finding, problemsJson, reportJson, reportTable } from "./ConfigReport.ts"
+import { exitCodes } from "./ExitCodes.ts"
+import { jsonFlag } from "./JsonFlag.ts"
 import { checkKafka } from "./KafkaChecks.ts"
 
 const parameters = {
@@ -17,7 +19,7 @@ const parameters = {
     Flag.withSchema(ZoneId),
     Flag.optional
   ),
-  json: Flag.Boolean("json").pipe(Flag.withDescription("Print what was found in JSON"), Flag.withDefault(false))
+  json: jsonFlag("Print what was found in JSON")
 }
 
 /** That they can be read has been seen; this says which way it is, as a file that was not named is a door left open. */
@@ -69,8 +71,7 @@ const checkCommand = (environment: Environment) =>
       "  Nothing is sent to topics, no group is joined, no mapping is written. What can't be seen without",
       "  that is listed with a question mark.",
       "",
-      "  Exit codes: 0 nothing is wrong; 1 a check failed; 2 a setting or the command line is wrong, and",
-      "  nothing was checked."
+      `  ${exitCodes({ 0: "nothing is wrong", 1: "a check failed" })}`
     ].join("\n")),
     Command.withShortDescription("Check the consumer's settings against Kafka and the API"),
     Command.withExamples([

@@ -59,6 +59,7 @@ describe("The reference of an outcome", () => {
     const written = JSON.stringify(outcome)
     const doubled = `${written.slice(0, -1)},"data" : ${JSON.stringify(other)}}`
     assert.strictEqual(outcomeReference(bytes(doubled))?.request.offset, 7)
+    assert.isUndefined(outcomeReference(bytes(`${written.slice(0, -1)},"data":null}`)))
     const doubledInside = written.replace(",\"attempts\"", `,"request":${JSON.stringify(other.request)},"attempts"`)
     assert.strictEqual(outcomeReference(bytes(doubledInside))?.request.offset, 7)
     const nested = written.replace(",\"data\":", `,"deeper":{"data":${JSON.stringify(other)}},"data":`)

@@ -1,11 +1,12 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
-import { Clock, Duration, Effect, Layer, type Redacted, Schema } from "effect"
+import { Clock, type Duration, Effect, Layer, type Redacted, Schema } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
 import { requireToken } from "./BearerToken.ts"
 import { Delivery } from "./Delivery.ts"
 import { EndOffsets } from "./EndOffsets.ts"
+import { isForgotten } from "./Forgotten.ts"
 import { GroupMember } from "./GroupMember.ts"
 import { renderMetrics } from "./Metrics.ts"
 import { Pipeline } from "./Pipeline.ts"
@@ -58,8 +59,7 @@ const routes = ({ requestsTopic, sessionTimeout, token }: HttpServerOptions) =>
       "/health/live",
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const { joined, lastContact } = member.status()
-        // In an outage of Kafka nothing is to be gained by a restart: it has to answer others of us a whole session longer than the coordinator does.
-        const live = !joined || now - lastContact < Duration.toMillis(sessionTimeout) + endOffsets.silence()
+        const live = !joined || !isForgotten({ sessionTimeout, member: now - lastContact, kafka: endOffsets.silence() })
         return health(live, {
           status: live ? "live" : "no word from the group's coordinator",
           last_contact: formatTimestamp(lastContact)

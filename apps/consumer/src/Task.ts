@@ -60,9 +60,9 @@ export const LOCAL = ""
 export const groupOf = ({ request: { originIp, zoneId } }: Task): string =>
   zoneId !== null && originIp !== null ? zoneId : LOCAL
 
-/** The same request, where it has come before and is settled. One that may have been sent itself is decided by what it may have done. */
-export const sameBefore = ({ identity, inDoubt, owner, record }: Task): RememberedRequest | undefined =>
-  identity === undefined || inDoubt ? undefined : owner.memory.before(identity, record.offset)
+/** The same request, where it has come before and is settled. Of a commit that says that this one may have been sent, too: who had it before knew it as well. */
+export const sameBefore = ({ identity, owner, record }: Task): RememberedRequest | undefined =>
+  identity === undefined ? undefined : owner.memory.before(identity, record.offset)
 
 /** What a request asks for that can be asked for in a batch; `undefined` where it goes alone. */
 export const batchedOperation = (task: Task, batchesCreates: boolean): Operation | undefined => {
