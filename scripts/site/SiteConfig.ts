@@ -17,7 +17,8 @@ const isThere = (path: string): boolean =>
 
 export const siteConfig = defineConfig({
   title: "origin-regions",
-  description: "Tell Cloudflare which cloud region hosts an origin server, by firing an event; be told for certain what came of it.",
+  description:
+    "Tell Cloudflare which cloud region hosts an origin server, by firing an event; be told for certain what came of it.",
   lang: "en",
   srcDir: root,
   srcExclude: [...readPages().keys()].filter((path) => !pages.has(path)).concat(["scripts/**", ".*/**"]),
