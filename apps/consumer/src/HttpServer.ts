@@ -4,6 +4,8 @@ import { Clock, type Duration, Effect, Layer, type Redacted, Schema } from "effe
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
 import { requireToken } from "./BearerToken.ts"
+import { isPagePath, pageRoutes } from "./Console/ConsolePage.ts"
+import { consoleRoutes } from "./Console/ConsoleRoutes.ts"
 import { Delivery } from "./Delivery.ts"
 import { EndOffsets } from "./EndOffsets.ts"
 import { isForgotten } from "./Forgotten.ts"
@@ -13,10 +15,11 @@ import { Pipeline } from "./Pipeline.ts"
 import { explain, statusReport, type StatusReportInput } from "./StatusReport.ts"
 
 export interface HttpServerOptions {
+  readonly groupId: string
   readonly requestsTopic: string
   readonly host: string
   readonly port: number
-  /** Asked for everywhere but at `/health/*`; left out: nobody is asked. */
+  /** Asked for everywhere but at `/health/*` and for the page itself; left out: nobody is asked. */
   readonly token: Redacted.Redacted | undefined
   /** Without word from the group's coordinator for this long, while Kafka answers, only a restart helps. */
   readonly sessionTimeout: Duration.Duration
@@ -38,11 +41,13 @@ const detailOf = (cause: unknown) => cause instanceof Error ? cause.message : St
 const health = (healthy: boolean, body: object) =>
   HttpServerResponse.json(body, { status: healthy ? 200 : 503 }).pipe(Effect.orDie)
 
-/** For whoever runs the consumer: `/health/live` (would a restart help?), `/health/ready` (is it at work?), `/status` and `/metrics` (Prometheus). */
-const routes = ({ requestsTopic, sessionTimeout, token }: HttpServerOptions) =>
+/** For whoever runs the consumer: `/health/live` (would a restart help?), `/health/ready` (is it at work?), `/status`, `/metrics` (Prometheus), and the console at `/`. */
+const routes = ({ groupId, requestsTopic, sessionTimeout, token }: HttpServerOptions) =>
   HttpRouter.use(Effect.fnUntraced(function*(router) {
     if (token !== undefined) {
-      yield* router.addGlobalMiddleware(requireToken(token, (path) => /^\/health\/(live|ready)$/.test(path)))
+      yield* router.addGlobalMiddleware(
+        requireToken(token, (path) => /^\/health\/(live|ready)$/.test(path) || isPagePath(path))
+      )
     }
     const pipeline = yield* Pipeline
     const member = yield* GroupMember
@@ -95,6 +100,8 @@ const routes = ({ requestsTopic, sessionTimeout, token }: HttpServerOptions) =>
         (text) => HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4; charset=utf-8" })
       )
     )
+    yield* consoleRoutes({ groupId, input })
+    yield* pageRoutes
   }))
 
 const announce = Layer.effectDiscard(Effect.gen(function*() {
