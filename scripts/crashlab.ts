@@ -102,7 +102,9 @@ const run = Effect.fnUntraced(function*(flags: Flags, seed: string, names: Reado
     const records = yield* runRound(laboratory, { ...flags, name, seed: `${seed} ${name}`, names, tally })
     const verdict = audit(records, terms)
     yield* printError(
-      `Round ${name}: ${verdict.requests} requests, ${verdict.recovered} recovered; ${summaryOf(verdict)}`
+      `Round ${name}: ${verdict.requests} requests, ${verdict.recovered} recovered, ${verdict.replayed} sent twice; ${
+        summaryOf(verdict)
+      }`
     )
     for (const finding of verdict.findings.slice(0, MAX_FINDINGS)) yield* printError(`  ${finding}`)
   }
@@ -137,12 +139,13 @@ interface Result {
   readonly rounds: number
   readonly requests: number
   readonly recovered: number
+  readonly replayed: number
   readonly endedByThemselves: number
   readonly faults: Readonly<Record<string, number>>
 }
 
 const lastLineOf = (
-  { delivery, endedByThemselves, faults, generation, recovered, requests, rounds, seed, without }: Result,
+  { delivery, endedByThemselves, faults, generation, recovered, replayed, requests, rounds, seed, without }: Result,
   summary: string
 ): string => {
   const kinds = Object.entries(faults).toSorted(([one], [other]) => one.localeCompare(other))
@@ -150,7 +153,7 @@ const lastLineOf = (
   const byKind = kinds.map(([fault, times]) => `${times} × ${fault}`).join(", ")
   const ended = endedByThemselves > 0 ? `, ${endedByThemselves} consumers ended by themselves` : ""
   const crippled = without === undefined ? "" : ` without ${without}`
-  return `seed ${seed}, ${delivery}${crippled}, generation ${generation}: ${rounds} rounds, ${requests} requests, ${struck} faults (${byKind})${ended}, ${recovered} recovered; ${summary}`
+  return `seed ${seed}, ${delivery}${crippled}, generation ${generation}: ${rounds} rounds, ${requests} requests, ${struck} faults (${byKind})${ended}, ${recovered} recovered, ${replayed} sent twice; ${summary}`
 }
 
 const clients = Layer.unwrap(Effect.gen(function*() {

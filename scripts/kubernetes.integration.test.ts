@@ -1,7 +1,7 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, layer } from "@effect/vitest"
 import { readSettings } from "@origin-regions/consumer/Settings"
-import { Effect, FileSystem, Result, Schema } from "effect"
+import { Duration, Effect, FileSystem, Result, Schema } from "effect"
 import { spawnSync } from "node:child_process"
 import * as NodePath from "node:path"
 import { parseAllDocuments } from "yaml"
@@ -214,14 +214,15 @@ layer(NodeServices.layer, { excludeTestServices: true })("The Kubernetes manifes
         const grace = new Map(
           workloads(resources).map(({ name, pod }) => [name, pod.spec.terminationGracePeriodSeconds])
         )
-        const consumer = yield* secondsToEnd("apps/consumer/src/Program.ts", "END_TIMEOUT")
-        assert.isAbove(grace.get("origin-regions-consumer") ?? 0, consumer)
+        const leaving = yield* secondsToEnd("apps/consumer/src/Program.ts", "LEAVE_TIMEOUT")
+        const settings = named(resources, "ConfigMap", "origin-regions-consumer")?.data ?? {}
+        const read = readSettings({ ...settings, CLOUDFLARE_API_TOKEN: "token" })
+        if (Result.isFailure(read)) return assert.fail(JSON.stringify(read.failure))
+        const settling = Duration.toSeconds(read.success.drainTimeout)
+        assert.isAbove(grace.get("origin-regions-consumer") ?? 0, settling + leaving)
         const api = yield* secondsToEnd("apps/api/src/ApiServer.ts", "grace")
         // Its preStop waits three seconds.
         assert.isAbove(grace.get("origin-regions-api") ?? 0, 3 + api)
-        const settings = named(resources, "ConfigMap", "origin-regions-consumer")?.data ?? {}
-        const read = readSettings({ ...settings, CLOUDFLARE_API_TOKEN: "token" })
-        assert.isTrue(Result.isSuccess(read), JSON.stringify(read))
       })
   )
 

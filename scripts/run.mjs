@@ -46,6 +46,10 @@ const tasks = {
     page: true
   },
   check: { about: "lint, format, types, diagnostics, unused code, documents", script: ["scripts/check.ts"] },
+  advisories: {
+    about: "what the package registry knows against the packages that we run with",
+    script: ["scripts/advisories.ts"]
+  },
   build: {
     about: "JavaScript and types of every package for others, as npm gets them",
     script: ["node_modules/typescript/bin/tsc", "--build", "tsconfig.build.json"],
@@ -53,6 +57,8 @@ const tasks = {
   },
   format: { about: "format every file", script: ["node_modules/dprint/bin.cjs", "fmt"] },
   documents: { about: "write the generated documents", script: ["scripts/documents.ts"] },
+  "docs:build": { about: "the documents as a site", script: ["scripts/site.ts"] },
+  "docs:serve": { about: "the same, to read it here", script: ["scripts/site.ts", "serve"] },
   bench: {
     about: "the consumer beside what people write today: speed, processor time, memory",
     script: ["scripts/bench.ts"],
@@ -61,6 +67,11 @@ const tasks = {
   crashlab: {
     about: "break a running system in every way, and audit it",
     script: ["scripts/crashlab.ts"],
+    watched: true
+  },
+  alertlab: {
+    about: "make the cause of each alert, and see in a real Prometheus that it fires and resolves",
+    script: ["scripts/alertlab.ts"],
     watched: true
   },
   "bench:domain": {

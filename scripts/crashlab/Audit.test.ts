@@ -147,6 +147,28 @@ describe("The audit", () => {
     assert.deepStrictEqual(found(told), { false: 1 })
   })
 
+  it("sees a request that was done twice, or told as if it had been there before", () => {
+    const create = request("create")
+    const upsert = request("upsert")
+    const run = honestRun(create, create, upsert, request("upsert", "192.0.2.1", "eu-west-1"), upsert)
+    assert.deepStrictEqual(found(run), {})
+    assert.strictEqual(audit(run, exactlyOnce).replayed, 2)
+    const conflict = { existing: at(run.changes, 0).after, matches: true }
+    const twice = retold(run, 1, { _tag: "Rejected", code: 1145, message: "It exists.", conflict })
+    assert.deepStrictEqual(found(twice), { false: 1 })
+    const { data } = at(run.outcomes, 0)
+    const mapping = "mapping" in data ? data.mapping : null
+    const created = { _tag: "Succeeded", result: "created", mapping, recovered: false } as const
+    assert.deepStrictEqual(found(retold(run, 0, { ...created, replayed: true })), { false: 1 })
+    const undone = {
+      ...at(run.changes, 2),
+      before: at(run.changes, 2).after,
+      after: at(run.changes, 1).after,
+      sequence: 9
+    }
+    assert.deepStrictEqual(found({ ...run, changes: [...run.changes, undone] }), { false: 1 })
+  })
+
   it("sees a created of what somebody else has made", () => {
     const run = honestRun(request("create"), request("create"))
     const mapping = "mapping" in at(run.outcomes, 0).data ? at(run.outcomes, 0).data : undefined

@@ -31,6 +31,8 @@ export interface Verdict {
   readonly outcomes: number
   /** Outcomes that say that an earlier attempt had done it. */
   readonly recovered: number
+  /** Outcomes that tell what became of the same request before. */
+  readonly replayed: number
   /** Outcomes that tell of what a batch has done. */
   readonly batched: number
   /** Outcomes and dead letters that `at-least-once` has published again. */
@@ -91,6 +93,7 @@ export const audit = (records: Records, terms: Terms): Verdict => {
     requests: requests.length,
     outcomes: records.outcomes.length,
     recovered: records.outcomes.filter(({ data }) => "recovered" in data && data.recovered).length,
+    replayed: records.outcomes.filter(isReplayed).length,
     batched: records.outcomes.filter(({ data }) => "mapping" in data && data.mapping?.modified_on === null).length,
     repeated: answers.repeated + letters.repeated,
     lost: findings.lost.length,
@@ -111,7 +114,7 @@ const checkAnswers = (requests: ReadonlyArray<Answered>, model: SequentialModel,
   let repeated = 0
   for (const request of requests) {
     const { answers, at, read } = request
-    const expected = model.execute(read.verdict)
+    const { code: expected, isRepeated } = model.execute(read)
     const [first, ...others] = answers
     if (first === undefined) lost.push({ of: at, text: `${name(request)}, expected ${expected}` })
     for (const other of others) {
@@ -119,6 +122,12 @@ const checkAnswers = (requests: ReadonlyArray<Answered>, model: SequentialModel,
       else duplicate.push({ of: at, text: `${name(request)} is ${first?.outcomecode} and ${other.outcomecode}` })
     }
     for (const answer of answers) {
+      if (isReplayed(answer) !== isRepeated) {
+        wrong.push({
+          of: at,
+          text: `${name(request)} was ${isRepeated ? "" : "not "}there before, and is told otherwise`
+        })
+      }
       if (answer.outcomecode === expected || mayHaveDeleted(answer, expected)) continue
       const text = `${name(request)} is ${answer.outcomecode}, expected ${expected}: ${JSON.stringify(answer.data)}`
       wrong.push({ of: at, text })
@@ -126,6 +135,9 @@ const checkAnswers = (requests: ReadonlyArray<Answered>, model: SequentialModel,
   }
   return { lost, duplicate, wrong, repeated }
 }
+
+/** It tells what became of the same request when it came before. */
+const isReplayed = ({ data }: MappingOutcome): boolean => "replayed" in data
 
 /** A delete that may have been sent before and finds nothing counts as the one that deleted it: the API does not say who did. */
 const mayHaveDeleted = ({ data, outcomecode }: MappingOutcome, expected: string): boolean =>
@@ -188,7 +200,7 @@ const checkChanges = (
   changes: ReadonlyArray<Change>
 ): ReadonlyArray<Finding> => {
   const asked = requests.flatMap(({ answers, at, read: { verdict } }) =>
-    verdict._tag === "Apply" ? [{ at, request: verdict.change, answers }] : []
+    verdict._tag === "Apply" && !answers.some(isReplayed) ? [{ at, request: verdict.change, answers }] : []
   )
   const byAddress = Map.groupBy(asked, ({ request }) => mappingKey(request.zoneId, request.originIp))
   const changesByAddress = Map.groupBy(

@@ -36,6 +36,18 @@ export const mutations = {
     text: "return found !== null && canBeOurs(change, found, since) ? recovered(\"created\", found) : undefined",
     replacement: "return undefined"
   },
+  /** Nobody looks whether a request has come before. */
+  memory: {
+    file: "apps/consumer/src/Task.ts",
+    text: "identity === undefined ? undefined : owner.memory.before(identity, record.offset)",
+    replacement: "undefined"
+  },
+  /** Who is given a partition reads nothing again of what was settled before. */
+  "look-back": {
+    file: "apps/consumer/src/PartitionsInHand.ts",
+    text: "lookedBack: progress.intact && progress.committed.metadata !== \"\" ? \"not yet\" : \"done\"",
+    replacement: "lookedBack: \"done\""
+  },
   /** Transactions are not refused when the group has given the partitions to others. */
   fencing: {
     file: "packages/kafka/src/internal/GroupFencing.ts",

@@ -2,6 +2,7 @@ import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { changesOf } from "@origin-regions/consumer/fixtures/ApiRecords"
 import { mappingKey } from "@origin-regions/domain/MappingKey"
 import { readOutcome } from "@origin-regions/domain/MappingOutcome"
+import type { OutgoingRecord } from "@origin-regions/domain/SourceRecord"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { Api } from "@origin-regions/testkit/Api"
@@ -59,11 +60,11 @@ const BEGINNING: Ends = { requests: new Map(), outcomes: new Map(), deadLetters:
 const emit = Effect.fnUntraced(function*({ name, requests, seed }: RoundOptions, isStruck: () => boolean) {
   const producer = yield* KafkaProducer
   const choices = seededChoices(`${seed} requests`)
-  for (let sent = 0; sent < requests || isStruck(); sent += BATCH) {
-    const batch = Array.from({ length: BATCH }, (_, index) => ({
-      topic: topics.requests,
-      record: nextRequest(name, sent + index, choices)
-    }))
+  const sent: Array<OutgoingRecord> = []
+  while (sent.length < requests || isStruck()) {
+    const from = sent.length
+    while (sent.length < from + BATCH) sent.push(nextRequest(name, sent, choices))
+    const batch = sent.slice(from).map((record) => ({ topic: topics.requests, record }))
     yield* producer.send(batch).pipe(Effect.retry(Schedule.spaced("500 millis")))
     yield* Effect.sleep(20 + choices.below(380))
   }

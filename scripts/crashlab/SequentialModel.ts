@@ -1,6 +1,7 @@
+import { identityOf } from "@origin-regions/consumer/RequestMemory"
 import { apiErrors } from "@origin-regions/domain/ApiError"
 import { type MappingKey, mappingKey } from "@origin-regions/domain/MappingKey"
-import type { Verdict } from "@origin-regions/domain/RequestReader"
+import type { ReadRequest, Verdict } from "@origin-regions/domain/RequestReader"
 
 /** A mapping's vendor and region. */
 export type Place = string
@@ -21,6 +22,7 @@ const codeOf = (name: keyof typeof apiErrors): string => String(apiErrors[name].
 /** What requests come to if they are executed one after another, each once, by nobody who could fail. */
 export class SequentialModel {
   readonly #places = new Map<MappingKey, Place>()
+  readonly #codes = new Map<string, string>()
   readonly #looksFirst: boolean
 
   /** Generation 2 has no create: it looks whether there is a mapping before it asks for the region. */
@@ -33,8 +35,17 @@ export class SequentialModel {
     return this.#places
   }
 
-  /** Executes a request and answers its outcome's code. */
-  execute(verdict: Verdict): string {
+  /** Executes a request, if it is the first of its identity, and answers its outcome's code. */
+  execute(request: ReadRequest): { readonly code: string; readonly isRepeated: boolean } {
+    const identity = identityOf(request)
+    const before = identity === undefined ? undefined : this.#codes.get(identity)
+    if (before !== undefined) return { code: before, isRepeated: true }
+    const code = this.#execute(request.verdict)
+    if (identity !== undefined) this.#codes.set(identity, code)
+    return { code, isRepeated: false }
+  }
+
+  #execute(verdict: Verdict): string {
     switch (verdict._tag) {
       case "Malformed":
         return "malformed_request"

@@ -16,6 +16,9 @@ const ADDRESSES = 60
 const ZONES = 4
 /** How many of all requests can't be read. */
 const UNREADABLE = 0.02
+/** How many are one of the last again: of an emitter that has not heard whether it was taken. */
+const REPEATED = 0.1
+const LAST = 200
 
 /** An address in one of several spellings, so that order must not depend on how it is written. */
 const spell = (index: number, spelling: number): string => {
@@ -30,8 +33,18 @@ export const zonesOf = (round: string): ReadonlyArray<ZoneId> =>
 
 const encoder = new TextEncoder()
 
-/** A round's next request: a random operation on one of few addresses, so that many meet at the same one; now and then none that can be read. */
-export const nextRequest = (round: string, number: number, choices: Choices): OutgoingRecord => {
+/**
+ * A round's next request, after these: a random operation on one of few addresses, so that many meet at the same one; now and then none that can be read, or one
+ * that was there before.
+ */
+export const nextRequest = (
+  round: string,
+  before: ReadonlyArray<OutgoingRecord>,
+  choices: Choices
+): OutgoingRecord => {
+  const repeated = choices.chance(REPEATED) ? choices.pick(before.slice(-LAST)) : undefined
+  if (repeated !== undefined) return repeated
+  const number = before.length
   const operation = choices.pick(operations) ?? "create"
   const address = choices.below(ADDRESSES)
   const ip = spell(address, choices.below(3))

@@ -1,5 +1,6 @@
 import type { Settings } from "@origin-regions/consumer/Settings"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
+import { topicLayouts } from "@origin-regions/kafka/TopicLayout"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { Effect } from "effect"
 import { createHash } from "node:crypto"
@@ -27,15 +28,8 @@ export const removeVolume = (dataDirectory: string): Effect.Effect<void> =>
     await container.dockerode.getVolume(volumeName(dataDirectory)).remove()
   }))
 
-/** Room for a dead letter's added headers around the largest record that a default topic takes. */
-const DEAD_LETTER_BYTES = 2 * 1024 * 1024
-
 /** Creates the topics that are not there yet. */
-export const createTopics = ({ deadLettersTopic, outcomesTopic, requestsTopic }: Settings) =>
-  KafkaAdmin.use(({ createTopics }) =>
-    createTopics([
-      { topic: requestsTopic, partitions: 12 },
-      { topic: outcomesTopic, partitions: 12 },
-      { topic: deadLettersTopic, partitions: 3, configs: { "max.message.bytes": String(DEAD_LETTER_BYTES) } }
-    ])
+export const createTopics = (settings: Settings) =>
+  KafkaAdmin.use(({ brokerCount, createTopics }) =>
+    Effect.flatMap(brokerCount, (brokers) => createTopics(topicLayouts(settings, { brokers })))
   )

@@ -1,4 +1,5 @@
 import { configuredEnvironment } from "@origin-regions/settings/Environment"
+import { logFormats } from "@origin-regions/settings/LogFormat"
 import { defaulted, optional, type Values } from "@origin-regions/settings/Setting"
 import { SettingReader } from "@origin-regions/settings/SettingReader"
 import { SettingsError } from "@origin-regions/settings/SettingsError"
@@ -12,6 +13,7 @@ import {
   trueOrFalse,
   wholeNumber
 } from "@origin-regions/settings/SettingType"
+import { readTraceSettings, type TraceSettings, traceSettings } from "@origin-regions/telemetry/TraceSettings"
 import { Context, type Duration, Effect, Layer, Redacted, Result } from "effect"
 import { type Grant, readGrants } from "./Grant.ts"
 
@@ -118,7 +120,7 @@ export const apiServerSettings = {
     meaning: "`true` lets `/faults` [inject faults](api-compatibility.md#faults-for-tests-and-rehearsals)",
     example: "true"
   }),
-  logFormat: defaulted("LOG_FORMAT", oneOf(["json", "pretty", "logfmt"]), {
+  logFormat: defaulted("LOG_FORMAT", logFormats, {
     default: "json",
     meaning: "how the log is written, to stdout",
     example: "logfmt"
@@ -129,6 +131,9 @@ export const apiServerSettings = {
     example: "Debug"
   })
 }
+
+/** Where its traces go. */
+export const apiTraceSettings = traceSettings("origin-regions-api")
 
 type Read = Values<typeof apiServerSettings>
 
@@ -143,13 +148,17 @@ export class Settings extends Context.Service<
     readonly grants: ReadonlyArray<Grant>
     readonly rateLimit: RateLimitSettings | undefined
     readonly generations: ReadonlyArray<Generation>
+    /** `undefined`: there are none. */
+    readonly traces: TraceSettings | undefined
   }
 >()("@origin-regions/api/Settings") {
   /** Reads every setting before it reports any problem. */
   static readonly layer = Layer.effect(
     Settings,
     Effect.gen(function*() {
-      const settings = read(new SettingReader(yield* configuredEnvironment(apiServerSettings)))
+      const settings = read(
+        new SettingReader(yield* configuredEnvironment({ ...apiServerSettings, ...apiTraceSettings }))
+      )
       return Result.isSuccess(settings) ? settings.success : yield* new SettingsError({ problems: settings.failure })
     })
   )
@@ -181,6 +190,7 @@ const read = (reader: SettingReader) => {
       return { email: pair.slice(0, colon), key: Redacted.make(pair.slice(colon + 1), { label: "API_KEYS" }) }
     }),
     grants: grantsOf(reader, tokensFile),
+    traces: readTraceSettings(reader, apiTraceSettings, reader.readAll(apiTraceSettings)),
     rateLimit: rateLimit === undefined
       ? undefined
       : { requests: rateLimit, window: rateLimitWindow, block: rateLimitBlock },

@@ -11,19 +11,17 @@ import { CommandError, KafkaFailed, WrongSettings } from "./CommandError.ts"
 
 const DEFAULT_BROKERS = "127.0.0.1:9092"
 
-const cliTopics = { requestsTopic: topicSettings.requestsTopic, outcomesTopic: topicSettings.outcomesTopic }
-
-/** What the commands read that send and watch. */
+/** What the commands read that talk to Kafka. */
 export const cliSettings = {
   ...kafkaSettings,
   brokers: withDefault(kafkaSettings.brokers, DEFAULT_BROKERS),
-  ...cliTopics
+  ...topicSettings
 }
 
 /** Where the commands find Kafka and the topics. */
 export class CliSettings extends Context.Service<
   CliSettings,
-  Values<typeof cliTopics> & { readonly kafka: KafkaSettings }
+  Values<typeof topicSettings> & { readonly kafka: KafkaSettings }
 >()("@origin-regions/cli/CliSettings") {
   static readonly layer = (environment: Environment): Layer.Layer<CliSettings, CommandError> =>
     Layer.effect(
@@ -40,7 +38,7 @@ export class CliSettings extends Context.Service<
 
 const readCliSettings = (environment: Environment) => {
   const reader = new SettingReader(environment)
-  const topics = reader.readAll(cliTopics)
+  const topics = reader.readAll(topicSettings)
   const kafka = readKafkaSettings(environment, { brokers: DEFAULT_BROKERS })
   return Result.flatMap(
     reader.result(topics, Result.isFailure(kafka) ? kafka.failure : []),
@@ -54,7 +52,7 @@ export const kafkaFailed = (error: KafkaError, { kafka }: CliSettings["Service"]
   const fix = error.reason._tag === "Unreachable"
     ? `Is a broker running at ${brokers}? Start one with npm start, or set KAFKA_BROKERS to where it is.`
     : error.reason._tag === "UnknownTopic"
-    ? "npm start creates the topics; REQUESTS_TOPIC and OUTCOMES_TOPIC name others."
+    ? "origin-regions topics create makes the topics; REQUESTS_TOPIC and OUTCOMES_TOPIC name others."
     : `The broker is ${brokers} (KAFKA_BROKERS).`
   return new CommandError({ reason: new KafkaFailed({ problem: error.message, fix }) })
 }

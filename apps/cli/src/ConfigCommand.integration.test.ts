@@ -6,7 +6,9 @@ import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { uniqueGroup, uniqueTopic } from "@origin-regions/testkit/Names"
 import { Effect, Layer, Result } from "effect"
 import { execFile } from "node:child_process"
-import { devNull } from "node:os"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { devNull, tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import type { Finding } from "./ConfigReport.ts"
 
@@ -73,12 +75,13 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("origin
       assert.deepStrictEqual(ok, {
         [`topic ${environment.REQUESTS_TOPIC}`]: "1 partition, Read is allowed",
         [`fetching from ${environment.REQUESTS_TOPIC}`]: "every partition's leader answers",
-        [`topic ${environment.OUTCOMES_TOPIC}`]: "2 partitions, Write is allowed",
+        [`topic ${environment.OUTCOMES_TOPIC}`]: "2 partitions, Write and Read are allowed",
         [`topic ${environment.DEAD_LETTERS_TOPIC}`]: "3 partitions, Write is allowed",
         [`group ${group}`]: "its coordinator answers, Read is allowed",
         "transactions": `their coordinator answers, ids that begin with ${group}- are allowed`,
         [`API at ${environment.CLOUDFLARE_BASE_URL}`]: "answers",
-        "API credential": "may read, and generation 2 answered"
+        "API credential": "may read, and generation 2 answered",
+        "allow rules": "none: every source may change every zone"
       })
       assert.deepStrictEqual(Object.keys(detailsOf(findingsOf(ran), "unknown")), [
         "writing to topics",
@@ -122,7 +125,8 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("origin
         ["bootstrap broker 127.0.0.1:1", "failed"],
         ["topics, group, transactions", "unknown"],
         ["API at http://127.0.0.1:1/client/v4", "failed"],
-        ["API credential", "unknown"]
+        ["API credential", "unknown"],
+        ["allow rules", "ok"]
       ])
     }))
 
@@ -132,6 +136,27 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("origin
       const ok = detailsOf(findingsOf(ran), "ok")
       assert.strictEqual(ok["API credential"], "may read, and generation 1 answered")
       assert.notProperty(ok, "transactions")
+    }))
+
+  it.effect("reads the allow rules, and checks nothing where they are wrong", () =>
+    Effect.gen(function*() {
+      const directory = yield* Effect.acquireRelease(
+        Effect.sync(() => mkdtempSync(join(tmpdir(), "config-check-"))),
+        (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+      )
+      const rules = join(directory, "allow.json")
+      const environment = { ...(yield* working), ALLOW_RULES_FILE: rules }
+      writeFileSync(rules, JSON.stringify({ allow: [{ source: "/shop", zones: ["*"] }] }))
+      const ran = yield* run(environment, "--json")
+      assert.strictEqual(ran.code, 0)
+      assert.strictEqual(
+        detailsOf(findingsOf(ran), "ok")["allow rules"],
+        "1 of them: what none of them names is refused"
+      )
+      writeFileSync(rules, JSON.stringify({ allow: [{ source: "/shop", zones: ["a/b"] }] }))
+      const wrong = yield* run(environment)
+      assert.deepStrictEqual([wrong.code, wrong.stdout], [2, ""])
+      assert.include(wrong.stderr, `ALLOW_RULES_FILE is "${rules} (allow.0.zones.0: must be a zone's identifier`)
     }))
 
   it.effect("checks nothing where settings are wrong, says so for all of them, and exits with 2", () =>

@@ -1,4 +1,4 @@
-import { consumerSettings, readSettings } from "@origin-regions/consumer/Settings"
+import { consumerSettings, readSettings, type Settings } from "@origin-regions/consumer/Settings"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
 import type { Environment } from "@origin-regions/settings/Environment"
 import { completeEnvironment } from "@origin-regions/settings/EnvironmentFile"
@@ -8,7 +8,9 @@ import { Console, Effect, Option, Result } from "effect"
 import { Command, Flag } from "effect/cli"
 import { checkApi } from "./ApiChecks.ts"
 import { ChecksFailed, CommandError, WrongSettings } from "./CommandError.ts"
-import { failedCount, problemsJson, reportJson, reportTable } from "./ConfigReport.ts"
+import { failedCount, type Finding, problemsJson, reportJson, reportTable } from "./ConfigReport.ts"
+import { exitCodes } from "./ExitCodes.ts"
+import { jsonFlag } from "./JsonFlag.ts"
 import { checkKafka } from "./KafkaChecks.ts"
 
 const parameters = {
@@ -17,8 +19,17 @@ const parameters = {
     Flag.withSchema(ZoneId),
     Flag.optional
   ),
-  json: Flag.Boolean("json").pipe(Flag.withDescription("Print what was found in JSON"), Flag.withDefault(false))
+  json: jsonFlag("Print what was found in JSON")
 }
+
+/** That they can be read has been seen; this says which way it is, as a file that was not named is a door left open. */
+const allowRulesFinding = (rules: Settings["allowRules"]): Finding => ({
+  check: "allow rules",
+  result: "ok",
+  detail: rules === undefined
+    ? "none: every source may change every zone"
+    : `${rules.length} of them: what none of them names is refused`
+})
 
 /** `origin-regions config check`: reads the consumer's settings, and looks whether Kafka and the API do what they promise. */
 const checkCommand = (environment: Environment) =>
@@ -41,7 +52,7 @@ const checkCommand = (environment: Environment) =>
         checkKafka(settings.success),
         checkApi(settings.success.api, Option.getOrUndefined(zone))
       ], { concurrency: 2 })
-      const findings = [...kafka, ...api]
+      const findings = [...kafka, ...api, allowRulesFinding(settings.success.allowRules)]
       const report = {
         file: complete.success.file,
         settings: settingValues(Object.values(consumerSettings), complete.success),
@@ -60,8 +71,7 @@ const checkCommand = (environment: Environment) =>
       "  Nothing is sent to topics, no group is joined, no mapping is written. What can't be seen without",
       "  that is listed with a question mark.",
       "",
-      "  Exit codes: 0 nothing is wrong; 1 a check failed; 2 a setting or the command line is wrong, and",
-      "  nothing was checked."
+      `  ${exitCodes({ 0: "nothing is wrong", 1: "a check failed" })}`
     ].join("\n")),
     Command.withShortDescription("Check the consumer's settings against Kafka and the API"),
     Command.withExamples([

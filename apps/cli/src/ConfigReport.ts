@@ -1,6 +1,7 @@
 import type { SettingProblem } from "@origin-regions/settings/SettingProblem"
 import type { SettingValue } from "@origin-regions/settings/SettingValue"
 import { CliOutput } from "effect/cli"
+import { textColumns } from "./TextColumns.ts"
 
 /** What came of one check. `unknown`: it can't be made, or nothing can be told without something that it rests on. */
 export interface Finding {
@@ -21,20 +22,6 @@ export const failedCount = (findings: ReadonlyArray<Finding>): number =>
   findings.filter(({ result }) => result === "failed").length
 
 const MARKS = { ok: "✓", failed: "✗", unknown: "?" } as const
-const GAP = "  "
-
-/** What others have said and set must not reach the terminal as anything but text. */
-const plain = (text: string): string => text.replaceAll(/\p{Cc}/gu, "\u{FFFD}")
-
-const columns = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => {
-  const texts = rows.map((row) => row.map(plain))
-  const widthOf = (column: number) => Math.max(...texts.map((row) => CliOutput.displayWidth(row[column] ?? "")))
-  const widths = texts[0]?.map((_, column) => widthOf(column)) ?? []
-  return texts.map((row) =>
-    row.map((cell, column) => cell + " ".repeat((widths[column] ?? 0) - CliOutput.displayWidth(cell))).join(GAP)
-      .trimEnd()
-  )
-}
 
 const fromOf = ({ from, name }: SettingValue, file: string | undefined): string =>
   from === "nowhere"
@@ -49,9 +36,9 @@ const fromOf = ({ from, name }: SettingValue, file: string | undefined): string 
 export const reportTable = ({ file, findings, settings }: ConfigReport): string => {
   const head = ["setting", "value", "from"]
   const rows = settings.map((setting) => [setting.name, setting.value ?? "(not set)", fromOf(setting, file)])
-  const [titles = "", ...lines] = columns([head, ...rows])
+  const [titles = "", ...lines] = textColumns([head, ...rows])
   const rule = "─".repeat(Math.max(...[titles, ...lines].map((line) => CliOutput.displayWidth(line))))
-  const checked = columns(findings.map(({ check, detail, result }) => [MARKS[result], check, detail]))
+  const checked = textColumns(findings.map(({ check, detail, result }) => [MARKS[result], check, detail]))
   return [titles, rule, ...lines, "", ...checked].join("\n")
 }
 

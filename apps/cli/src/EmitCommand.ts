@@ -1,14 +1,30 @@
 import { Operation } from "@origin-regions/domain/Operation"
-import type { OutgoingRecord } from "@origin-regions/domain/SourceRecord"
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
 import { Vendor } from "@origin-regions/domain/Vendor"
+import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
-import { Clock, Console, Effect, FileSystem, Option, Stdio, Stream } from "effect"
+import { KafkaTopicReader } from "@origin-regions/kafka/KafkaTopicReader"
+import { Clock, Console, Effect, FileSystem, Layer, Option, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { SecureRandom } from "effect/crypto"
 import { CliSettings, kafkaFailed, sayingWhereItWaits } from "./CliSettings.ts"
-import { CommandError, InvalidRequests, UnreadableFile, WrongUsage } from "./CommandError.ts"
-import { checkRequest, requestLines, requestText, requestTextRecord } from "./RequestText.ts"
+import {
+  CommandError,
+  InvalidRequests,
+  NotAllSucceeded,
+  UnreadableFile,
+  UnwritableFile,
+  WrongUsage
+} from "./CommandError.ts"
+import { failedRows, outcomeSummary, outcomeSummaryJson } from "./EmitReport.ts"
+import { exitCodes } from "./ExitCodes.ts"
+import { jsonFlag } from "./JsonFlag.ts"
+import { AwaitedOutcomes, readAwaited } from "./OutcomeWait.ts"
+import { showingProgress } from "./Progress.ts"
+import { openRequestFile } from "./RequestFile.ts"
+import { formatOf, type RequestRow, requestRows, rowFormats } from "./RequestRows.ts"
+import { sendRows } from "./RequestSending.ts"
+import { checkRequest, requestText } from "./RequestText.ts"
 
 const DEFAULT_SOURCE = "/origin-regions/cli"
 
@@ -36,24 +52,52 @@ const parameters = {
   vendor: text("vendor", `The cloud: ${Vendor.schema.literals.join(", ")}`),
   region: text("region", "The cloud's own name for the region, such as us-east-1"),
   id: text("id", "The request's id; a random UUID by default"),
-  source: text("source", `The request's source; ${DEFAULT_SOURCE} by default`),
-  expires: text("expires", "When the request must no longer be applied, such as 2030-01-31T12:00:00Z"),
-  file: text("file", "Send the requests of this file, one CloudEvent in JSON a line; - is the standard input"),
+  source: text("source", `The requests' source; ${DEFAULT_SOURCE} by default`),
+  expires: text("expires", "When requests must no longer be applied, such as 2030-01-31T12:00:00Z"),
+  file: text("file", "Send the requests of this file; - is the standard input"),
+  format: Flag.Literals("format", rowFormats).pipe(
+    Flag.withDescription("What the file is; by default what its name says (.csv, .tfstate), and otherwise jsonl"),
+    Flag.optional
+  ),
+  rowOperation: Flag.Literals("operation", Operation.literals).pipe(
+    Flag.withDescription("What the file's rows ask for that don't say so; upsert by default"),
+    Flag.optional
+  ),
+  rate: Flag.String("rate").pipe(
+    Flag.withDescription("Send no more than so many requests a second, such as 100/s"),
+    Flag.filterMap((value) => {
+      const [, number] = /^([1-9]\d{0,6})(?:\/s)?$/.exec(value) ?? []
+      return Option.map(Option.fromUndefinedOr(number), Number)
+    }, () => "a number of requests a second from 1 to 9999999, such as 100/s"),
+    Flag.optional
+  ),
+  wait: Flag.Boolean("wait").pipe(
+    Flag.withDescription("Wait until every request is answered, and say what came of them"),
+    Flag.withDefault(false)
+  ),
+  failedTo: text(
+    "failed-to",
+    "With --wait: write what did not succeed to this file (.csv or JSON lines), to correct it"
+  ),
   allowInvalid: Flag.Boolean("allow-invalid").pipe(
     Flag.withDescription("Send also what can only be rejected"),
     Flag.withDefault(false)
-  )
+  ),
+  json: jsonFlag("Print what was sent, and with --wait what came of it, in JSON")
 }
 
-type Flags = {
-  readonly [Name in Exclude<keyof typeof parameters, "allowInvalid" | "operation">]: Option.Option<string>
-}
+type Flags = Command.Command.Config.Infer<typeof parameters>
 
-/** What is to be sent, with every problem of it, and how to say that it was. */
-interface Batch {
-  readonly texts: ReadonlyArray<string>
-  readonly problems: ReadonlyArray<string>
-  readonly sent: string
+/** What is to be sent. */
+interface Requests {
+  /** Can be read again, and is the same each time. */
+  readonly rows: Stream.Stream<RequestRow, CommandError>
+  /** Nothing has changed since it was read first. */
+  readonly unchanged: Effect.Effect<void, CommandError>
+  /** What cannot be without a request. */
+  readonly name: string
+  /** Of a single request. */
+  readonly id: string | undefined
 }
 
 const singleRequest = Effect.fnUntraced(function*(operation: Operation, flags: Flags) {
@@ -70,75 +114,193 @@ const singleRequest = Effect.fnUntraced(function*(operation: Operation, flags: F
     region: Option.getOrUndefined(flags.region),
     expires: Option.getOrUndefined(flags.expires)
   })
-  const problems = checkRequest(requested).map(({ message, path }) => message.replace(/^\w+/, flagOfPath[path] ?? "$&"))
-  return { texts: [requested], problems, sent: `Sent the request ${id}` }
+  const row: RequestRow = {
+    number: 1,
+    place: "",
+    text: requested,
+    problems: () =>
+      checkRequest(requested).map(({ message, path }) => message.replace(/^\w+/, flagOfPath[path] ?? "$&"))
+  }
+  const requests: Requests = { rows: Stream.make(row), unchanged: Effect.void, name: "The command line", id }
+  return requests
 })
 
-const fileOfRequests = Effect.fnUntraced(function*(path: string) {
-  const name = path === "-" ? "The standard input" : path
-  const content = yield* Effect.mapError(
-    readContent(path),
-    ({ message, reason }) => {
-      const problem = reason._tag === "NotFound" ? "there is no such file" : message
-      return new CommandError({ reason: new UnreadableFile({ path: name, problem }) })
-    }
-  )
-  const lines = requestLines(content)
-  if (lines.length === 0) return yield* misuse(`${name} holds no request.`)
-  const problems = lines.flatMap(({ number, text }) =>
-    checkRequest(text).map(({ message }) => `line ${number}: ${message}`)
-  )
-  const sent = `Sent ${lines.length} ${lines.length === 1 ? "request" : "requests"}`
-  return { texts: lines.map(({ text }) => text), problems, sent }
-})
-
-const readContent = Effect.fnUntraced(function*(path: string) {
-  if (path !== "-") return yield* FileSystem.FileSystem.use((fs) => fs.readFileString(path))
-  const { stdin } = yield* Stdio.Stdio
-  return yield* Stream.mkString(Stream.decodeText(stdin))
+const requestsOfFile = Effect.fnUntraced(function*(path: string, flags: Flags) {
+  const { uuidV4 } = yield* SecureRandom.SecureRandom
+  const defaults = {
+    operation: Option.getOrElse(flags.rowOperation, () => "upsert" as const),
+    source: Option.getOrElse(flags.source, () => DEFAULT_SOURCE),
+    time: formatTimestamp(yield* Clock.currentTimeMillis),
+    expires: Option.getOrUndefined(flags.expires),
+    id: yield* uuidV4()
+  }
+  const isReadAgain = !flags.allowInvalid || Option.isSome(flags.failedTo)
+  const file = yield* openRequestFile(path, isReadAgain ? "again" : "once")
+  const requests: Requests = {
+    rows: requestRows(Option.getOrElse(flags.format, () => formatOf(path)), file.bytes, defaults).pipe(
+      Stream.mapError((error) =>
+        error._tag === "CommandError"
+          ? error
+          : new CommandError({ reason: new UnreadableFile({ path: file.name, problem: error.problem }) })
+      )
+    ),
+    unchanged: file.unchanged,
+    name: file.name,
+    id: undefined
+  }
+  return requests
 })
 
 const misuse = (problem: string) => Effect.fail(new CommandError({ reason: new WrongUsage({ problem }) }))
 
-const readBatch = (operation: Option.Option<Operation>, flags: Flags) => {
-  const { file, ...others } = flags
-  const given = Object.entries(others).filter(([, value]) => Option.isSome(value)).map(([name]) => `--${name}`)
-  if (Option.isSome(file)) {
-    if (Option.isSome(operation)) given.unshift(operation.value)
+/** Flags that are about a single request, and those that are about many. */
+const ofOne = ["zone", "ip", "vendor", "region", "id"] as const
+const ofMany = { format: "--format", rowOperation: "--operation" } as const
+
+const readRequests = (flags: Flags) => {
+  if (Option.isSome(flags.failedTo) && !flags.wait) return misuse("--failed-to goes with --wait.")
+  if (Option.isSome(flags.file)) {
+    const given = ofOne.filter((name) => Option.isSome(flags[name])).map((name) => `--${name}`)
+    if (Option.isSome(flags.operation)) given.unshift(flags.operation.value)
     return given.length === 0
-      ? fileOfRequests(file.value)
+      ? requestsOfFile(flags.file.value, flags)
       : misuse(`The requests come from --file, so leave out ${given.join(", ")}.`)
   }
-  return Option.isSome(operation)
-    ? singleRequest(operation.value, flags)
+  for (const name of ["format", "rowOperation"] as const) {
+    if (Option.isSome(flags[name])) return misuse(`${ofMany[name]} goes with --file.`)
+  }
+  return Option.isSome(flags.operation)
+    ? singleRequest(flags.operation.value, flags)
     : misuse("Say what to emit: create, upsert or delete with its flags, or --file with many (see emit --help).")
 }
 
-const send = Effect.fnUntraced(function*(records: ReadonlyArray<OutgoingRecord>) {
-  const settings = yield* CliSettings
-  const topic = settings.requestsTopic
-  yield* KafkaProducer.use(({ send }) => send(records.map((record) => ({ topic, record })))).pipe(
-    Effect.provide(KafkaProducer.layer(settings.kafka)),
-    sayingWhereItWaits(settings),
-    Effect.mapError((error) => kafkaFailed(error, settings))
+/** More problems are counted only. */
+const SHOWN_PROBLEMS = 20
+
+/** Reads everything before anything is sent; yields how many requests there are. */
+const checkAll = Effect.fnUntraced(function*({ name, rows }: Requests, json: boolean) {
+  let count = 0
+  let more = 0
+  const problems: Array<string> = []
+  yield* Stream.runForEachArray(rows, (batch) =>
+    Effect.sync(() => {
+      count += batch.length
+      for (const { place, problems: find } of batch) {
+        for (const problem of find()) {
+          if (problems.length < SHOWN_PROBLEMS) problems.push(place === "" ? problem : `${place}: ${problem}`)
+          else more += 1
+        }
+      }
+    })).pipe(showingProgress(() => ({ doing: "Checking", done: count, all: undefined })))
+  if (count === 0) return yield* misuse(`${name} holds no request.`)
+  if (problems.length > 0) {
+    if (json) yield* Console.log(JSON.stringify({ sent: 0, problems, more }, null, 2))
+    return yield* new CommandError({ reason: new InvalidRequests({ problems, more }) })
+  }
+  return count
+})
+
+const counted = (count: number) => `${count} ${count === 1 ? "request" : "requests"}`
+
+const writeFailed = Effect.fnUntraced(function*(path: string, { rows }: Requests, { unsuccessful }: AwaitedOutcomes) {
+  const byNumber = new Map(unsuccessful.map((each) => [each.number, each]))
+  const { head, line } = failedRows(path)
+  const lines = [head]
+  yield* Stream.runForEach(rows, (row) =>
+    Effect.sync(() => {
+      const failed = byNumber.get(row.number)
+      if (failed !== undefined) lines.push(line(row, failed))
+    }))
+  yield* FileSystem.FileSystem.use((fs) => fs.writeFileString(path, lines.join(""))).pipe(
+    Effect.mapError(({ message }) => new CommandError({ reason: new UnwritableFile({ path, problem: message }) }))
   )
-  return topic
+})
+
+const emit = Effect.fnUntraced(function*(requests: Requests, flags: Flags) {
+  const settings = yield* CliSettings
+  const { json } = flags
+  const topic = settings.requestsTopic
+  const all = flags.allowInvalid ? undefined : yield* checkAll(requests, json)
+  yield* requests.unchanged
+  const awaited = flags.wait ? new AwaitedOutcomes() : undefined
+  const sent = { count: 0 }
+  const failing = Effect.mapError((error: Parameters<typeof kafkaFailed>[0]) => kafkaFailed(error, settings))
+
+  const allCame = awaited === undefined
+    ? Effect.void
+    : failing(yield* failing(sayingWhereItWaits(settings)(readAwaited(settings.outcomesTopic, awaited))))
+  const toldSent = Effect.suspend(() =>
+    json || requests.id !== undefined && awaited === undefined
+      ? Effect.void
+      : Console.log(`Sent ${counted(sent.count)} to ${topic}.`)
+  )
+  yield* sendRows(requests.rows, { rate: Option.getOrUndefined(flags.rate), awaited, sent }).pipe(
+    showingProgress(() => ({ doing: "Sending", done: sent.count, all })),
+    Effect.tapError(() => sent.count === 0 ? Effect.void : Console.error(`Sent ${counted(sent.count)} before this:`)),
+    Effect.tap(() => sent.count === 0 ? misuse(`${requests.name} holds no request.`) : toldSent),
+    Effect.andThen(
+      showingProgress(() => ({ doing: "Answered", done: awaited?.answered ?? 0, all: sent.count }))(allCame)
+    ),
+    Effect.onInterrupt(() =>
+      Console.error(
+        awaited === undefined
+          ? `Sent ${counted(sent.count)} to ${topic}.`
+          : `Sent ${counted(sent.count)} to ${topic}; ${awaited.unanswered} of them are still unanswered.`
+      )
+    )
+  )
+  if (awaited !== undefined && Option.isSome(flags.failedTo)) {
+    yield* writeFailed(flags.failedTo.value, requests, awaited)
+  }
+  if (json) {
+    const id = requests.id === undefined ? {} : { id: requests.id }
+    const outcomes = awaited === undefined ? {} : outcomeSummaryJson(awaited)
+    yield* Console.log(JSON.stringify({ topic, sent: sent.count, ...id, ...outcomes }, null, 2))
+  } else if (awaited !== undefined) {
+    yield* Console.log(outcomeSummary(awaited))
+  } else if (requests.id !== undefined) {
+    yield* Console.log(`Sent the request ${requests.id} to ${topic}.`)
+  }
+  if (awaited === undefined) return
+  if (awaited.nameless > 0) {
+    yield* Console.error(
+      `${counted(awaited.nameless)} without id and source can't be told from others, and were not waited for.`
+    )
+  }
+  const unsuccessful = awaited.unsuccessful.length + awaited.nameless
+  if (unsuccessful > 0) {
+    return yield* new CommandError({ reason: new NotAllSucceeded({ unsuccessful, all: sent.count }) })
+  }
 })
 
 /** `origin-regions emit`: sends one request made of flags, or many from a file, all checked before any is sent. */
 export const emitCommand = Command.make(
   "emit",
   parameters,
-  Effect.fn("emit")(function*({ allowInvalid, operation, ...flags }) {
-    const { problems, sent, texts }: Batch = yield* readBatch(operation, flags)
-    if (problems.length > 0 && !allowInvalid) {
-      return yield* new CommandError({ reason: new InvalidRequests({ problems }) })
-    }
-    const topic = yield* send(texts.map(requestTextRecord))
-    yield* Console.log(`${sent} to ${topic}.`)
+  Effect.fn("emit")(function*(flags) {
+    const { kafka } = yield* CliSettings
+    const requests = yield* readRequests(flags)
+    yield* Effect.provide(
+      Effect.scoped(emit(requests, flags)),
+      Layer.mergeAll(KafkaProducer.layer(kafka), KafkaAdmin.layer(kafka), KafkaTopicReader.layer(kafka))
+    )
   })
 ).pipe(
-  Command.withDescription("Send mapping requests to Kafka. All are checked before any is sent."),
+  Command.withDescription([
+    "Send mapping requests to Kafka. All are checked before any is sent.",
+    "",
+    "  A file has one request a line: a CloudEvent, or a row such as",
+    "  {\"operation\":\"upsert\",\"zone_id\":\"demo-shop\",\"ip\":\"192.0.2.10\",\"vendor\":\"aws\",\"region\":\"us-east-1\"}.",
+    "  A CSV file names the same columns in its first line. Of a Terraform state, the resources of type",
+    "  cloudflare_origin_cloud_region are sent. What export writes is good, too.",
+    "",
+    `  ${
+      exitCodes({
+        0: "all was sent, and with --wait all of it succeeded",
+        3: "all was sent, and not all of it succeeded (only with --wait)"
+      })
+    }`
+  ].join("\n")),
   Command.withShortDescription("Send mapping requests"),
   Command.withExamples([
     {
@@ -146,17 +308,25 @@ export const emitCommand = Command.make(
       description: "Ask for a mapping where the address has none"
     },
     {
-      command: "origin-regions emit upsert --zone demo-shop --ip 2001:db8::10 --vendor gcp --region europe-west1",
-      description: "Ask for a mapping, whether the address has one or not"
+      command:
+        "origin-regions emit upsert --zone demo-shop --ip 2001:db8::10 --vendor gcp --region europe-west1 --wait",
+      description: "Ask for a mapping, whether the address has one or not, and wait for what comes of it"
     },
     {
-      command: "origin-regions emit delete --zone demo-shop --ip 192.0.2.10",
-      description: "Ask for the address to have no mapping"
+      command: "origin-regions emit delete --zone demo-shop --ip 192.0.2.10 --json",
+      description: "Ask for the address to have no mapping, from a program"
     },
     {
       command: "origin-regions emit --file examples/requests.jsonl --allow-invalid",
       description: "Send the examples, the bad ones included"
     },
-    { command: "cat requests.jsonl | origin-regions emit --file -", description: "Send what another program writes" }
+    {
+      command: "origin-regions emit --file examples/rows.csv --rate 100/s --wait --failed-to failed.csv",
+      description: "Send the rows of a table slowly, and keep those that did not succeed, to be corrected"
+    },
+    {
+      command: "cat examples/terraform.tfstate | origin-regions emit --file - --format terraform --operation create",
+      description: "Send what another program writes"
+    }
   ])
 )

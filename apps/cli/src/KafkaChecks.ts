@@ -49,14 +49,16 @@ export const checkKafka = (settings: Settings): Effect.Effect<ReadonlyArray<Find
           Effect.as(inspection.connect(broker), `answers at the address that it gives to clients: ${broker.address}`)
         ), { concurrency: "unbounded" })
 
-    const topic = (setting: string, name: string, needed: Operation) =>
+    const topic = (setting: string, name: string, ...needed: readonly [Operation, ...ReadonlyArray<Operation>]) =>
       finding(
         `topic ${name}`,
         Effect.gen(function*() {
           const fix = `create it, set ${setting} to another one, or let the consumer's user see it`
           const { operations, partitions } = yield* Effect.mapError(inspection.topic(name), withFix(fix))
-          yield* missing(needed, `the topic ${name}`, operations)
-          return `${count(partitions, "partition")}, ${needed} is allowed`
+          for (const each of needed) yield* missing(each, `the topic ${name}`, operations)
+          return `${count(partitions, "partition")}, ${needed.join(" and ")} ${
+            needed.length === 1 ? "is" : "are"
+          } allowed`
         })
       )
     const { deadLettersTopic, delivery, groupId, outcomesTopic, requestsTopic } = settings
@@ -67,7 +69,8 @@ export const checkKafka = (settings: Settings): Effect.Effect<ReadonlyArray<Find
         Effect.flatMap(admin.endOffsets(requestsTopic), (ends) =>
           Effect.as(inspection.fetch(requestsTopic, ends), "every partition's leader answers"))
       ),
-      topic("OUTCOMES_TOPIC", outcomesTopic, "Write"),
+      // What has become of a request that comes again is read there.
+      topic("OUTCOMES_TOPIC", outcomesTopic, "Write", "Read"),
       topic("DEAD_LETTERS_TOPIC", deadLettersTopic, "Write"),
       finding(
         `group ${groupId}`,

@@ -1,6 +1,7 @@
 import type { MappingOutcome } from "@origin-regions/domain/MappingOutcome"
 import { CliOutput } from "effect/cli"
 import type { TableStyle } from "./TableStyle.ts"
+import { plainText } from "./TextColumns.ts"
 
 const cloud = ({ region, vendor }: { readonly vendor: string; readonly region: string }): string =>
   `${vendor} ${region}`
@@ -152,15 +153,10 @@ const wrap = (text: string, width: number): ReadonlyArray<string> => {
 
 const pad = (text: string, width: number): string => text + " ".repeat(Math.max(0, width - displayWidth(text)))
 
-const CONTROL_CHARACTERS = /\p{Cc}/gu
-
-/** Texts come from emitters: a control character in one must not reach the terminal. */
-const plain = (text: string): string => text.replaceAll(CONTROL_CHARACTERS, "\u{FFFD}")
-
 const COLOR_OF_KIND = { succeeded: 32, rejected: 33, failed: 31 } as const
 
 const layOut = (cells: ReadonlyArray<string>, columns: ReadonlyArray<Column>): ReadonlyArray<ReadonlyArray<string>> => {
-  const wrapped = cells.map((cell, index) => wrap(plain(cell), columns[index]?.width ?? 1))
+  const wrapped = cells.map((cell, index) => wrap(plainText(cell), columns[index]?.width ?? 1))
   const height = Math.max(...wrapped.map((lines) => lines.length))
   return Array.from(
     { length: height },

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readRequest } from "@origin-regions/domain/RequestReader"
-import { checkRequest, requestLines, type RequestParts, requestText, requestTextRecord } from "./RequestText.ts"
+import { checkRequest, type RequestParts, requestText, requestTextRecord } from "./RequestText.ts"
 
 const create: RequestParts = {
   operation: "create",
@@ -78,14 +78,4 @@ describe("requestTextRecord", () => {
       assert.deepStrictEqual([record.key, ofBytes(record.value)], [null, text])
     }
   )
-})
-
-describe("requestLines", () => {
-  it("counts lines from 1, the empty ones included, whatever ends them", () => {
-    assert.deepStrictEqual(requestLines("{}\n\n  \r\n{ }\r\n"), [
-      { number: 1, text: "{}" },
-      { number: 4, text: "{ }" }
-    ])
-    assert.deepStrictEqual(requestLines("\n"), [])
-  })
 })

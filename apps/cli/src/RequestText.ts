@@ -1,6 +1,6 @@
 import { type RequestIssue, STRUCTURED_CONTENT_TYPE } from "@origin-regions/domain/CloudEvent"
 import { mappingKey } from "@origin-regions/domain/MappingKey"
-import { type Operation, requestTypes } from "@origin-regions/domain/Operation"
+import { Operation, requestTypes } from "@origin-regions/domain/Operation"
 import { Region } from "@origin-regions/domain/Region"
 import { readRequest } from "@origin-regions/domain/RequestReader"
 import type { OutgoingRecord } from "@origin-regions/domain/SourceRecord"
@@ -9,6 +9,7 @@ import { Schema } from "effect"
 
 const encoder = new TextEncoder()
 const isRegion = Schema.is(Region)
+const isOperation = Schema.is(Operation)
 
 /**
  * Everything that is wrong with a request, given as the JSON text of its CloudEvent: all that the consumer would reject without asking the API.
@@ -45,31 +46,20 @@ export const requestTextRecord = (text: string): OutgoingRecord => {
   }
 }
 
-/** One line of a file of requests; `number` counts from 1, empty lines included. */
-export interface RequestLine {
-  readonly number: number
-  readonly text: string
-}
-
-/** The lines of a file with one CloudEvent a line. Empty ones are left out. */
-export const requestLines = (file: string): ReadonlyArray<RequestLine> =>
-  file.split("\n")
-    .map((line, index) => ({ number: index + 1, text: line.trim() }))
-    .filter(({ text }) => text !== "")
-
-/** What a single request is made of. What is left out is left out of the event too. */
+/** What a single request is made of, as it was given. What is left out is left out of the event too. */
 export interface RequestParts {
-  readonly operation: Operation
-  readonly id: string
+  /** One that there is not becomes a type that there is not. */
+  readonly operation: unknown
+  readonly id: unknown
   readonly source: string
   /** RFC 3339. */
   readonly time: string
-  readonly zone: string | undefined
-  readonly ip: string | undefined
-  readonly vendor: string | undefined
-  readonly region: string | undefined
+  readonly zone: unknown
+  readonly ip: unknown
+  readonly vendor: unknown
+  readonly region: unknown
   /** RFC 3339. */
-  readonly expires: string | undefined
+  readonly expires: unknown
 }
 
 /** The JSON text of a request. Nothing is checked. */
@@ -78,7 +68,7 @@ export const requestText = ({ expires, id, ip, operation, region, source, time, 
     specversion: "1.0",
     id,
     source,
-    type: requestTypes[operation],
+    type: isOperation(operation) ? requestTypes[operation] : operation,
     time,
     expirytime: expires,
     data: { zone_id: zone, ip, vendor, region }

@@ -16,7 +16,7 @@ import { ApiQuota } from "@origin-regions/api-client/ApiQuota"
 import { type BatchItem, type CreateItem, OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { apiErrors } from "@origin-regions/domain/ApiError"
 import { Mapping } from "@origin-regions/domain/Mapping"
-import type { Settlement } from "@origin-regions/domain/MappingOutcome"
+import type { FinalSettlement, Settlement } from "@origin-regions/domain/MappingOutcome"
 import { type Operation, requestTypes } from "@origin-regions/domain/Operation"
 import type { OriginIp } from "@origin-regions/domain/OriginIp"
 import { readRequest } from "@origin-regions/domain/RequestReader"
@@ -26,7 +26,9 @@ import { Attempt, type AttemptResult } from "./Attempt.ts"
 import { sourceRecord } from "./fixtures/ModelKafka.ts"
 import { settableTime } from "./fixtures/SettableTime.ts"
 import { PartitionProgress } from "./Progress.ts"
-import type { Task } from "./Task.ts"
+import { type AnsweredRequest, PublishedOutcomes } from "./PublishedOutcomes.ts"
+import { identityOf, RequestMemory } from "./RequestMemory.ts"
+import { batchedOperation, type Task } from "./Task.ts"
 
 const mapping = Mapping.make({
   zone_id: "zone" as Mapping["zone_id"],
@@ -46,9 +48,11 @@ const isBatchItem = (entry: [OriginIp, CreateItem]): entry is [OriginIp, BatchIt
 const makeAttempt = Effect.fnUntraced(function*(
   answers: Answers,
   requestDeadline: Duration.Input = "1 hour",
-  batches: Array<ReadonlyMap<OriginIp, CreateItem> | ApiErrorReason> = []
+  batches: Array<ReadonlyMap<OriginIp, CreateItem> | ApiErrorReason> = [],
+  published: FinalSettlement | undefined = undefined
 ) {
   const calls: Array<string> = []
+  const lookedFor: Array<AnsweredRequest> = []
   const clock = new ApiClock(yield* Clock.Clock)
   const answer = (what: string) =>
     Effect.suspend(() => {
@@ -84,13 +88,30 @@ const makeAttempt = Effect.fnUntraced(function*(
     upsert: ({ origin_ip, region, vendor, zone_id }) => answer(`upsert ${zone_id}/${origin_ip} ${vendor} ${region}`),
     delete: ({ origin_ip, zone_id }) => answer(`delete ${zone_id}/${origin_ip}`),
     get: ({ origin_ip, zone_id }) => answer(`get ${zone_id}/${origin_ip}`),
+    getMany: (zoneId, addresses) =>
+      Effect.map(
+        answerMany(`look ${zoneId} ${addresses.join(", ")}`),
+        (items) =>
+          new Map([...items].map(([address, item]) => [address, item._tag === "Applied" ? item.mapping : null]))
+      ),
     clock,
     quota: new ApiQuota({ calls: undefined, share: 1 }, yield* Clock.Clock, () => 0)
   })
   const context = yield* Layer.build(
-    Attempt.layer({ requestDeadline: Duration.fromInputUnsafe(requestDeadline) }).pipe(Layer.provide(api))
+    Attempt.layer({ requestDeadline: Duration.fromInputUnsafe(requestDeadline) }).pipe(
+      Layer.provide([
+        api,
+        Layer.succeed(PublishedOutcomes, {
+          find: (request) =>
+            Effect.sync(() => {
+              lookedFor.push(request)
+              return published
+            })
+        })
+      ])
+    )
   )
-  return { ...Context.get(context, Attempt), calls, clock }
+  return { ...Context.get(context, Attempt), calls, clock, lookedFor }
 })
 
 /** A request that has not been sent before, or may have been from a time on. */
@@ -100,6 +121,8 @@ const taskOf = (event: object, attemptedSince?: number): Task => {
     partition: 0,
     progress: new PartitionProgress({ offset: 0, metadata: "" }),
     unreserved: [],
+    memory: new RequestMemory(10),
+    lookedBack: "done" as const,
     keptBytes: 0,
     isDue: false,
     paused: false,
@@ -107,16 +130,19 @@ const taskOf = (event: object, attemptedSince?: number): Task => {
   }
   const undone = owner.progress.receive(0) ?? assert.fail("it was done before")
   undone.attemptedSince = attemptedSince
+  const request = readRequest(record)
   return {
     owner,
     record,
-    request: readRequest(record),
+    request,
     undone,
+    identity: identityOf(request),
     attempts: 0,
     failures: 0,
     firstTriedAt: undefined,
     wait: undefined,
     goesAlone: false,
+    span: undefined,
     inDoubt: attemptedSince !== undefined
   }
 }
@@ -760,7 +786,8 @@ describe("A change of our own", () => {
 })
 
 const at = (ip: OriginIp): Mapping => ({ ...mapping, origin_ip: ip, modified_on: null })
-const applied = (ip: OriginIp): BatchItem => ({ _tag: "Applied", mapping: at(ip) })
+const there = (mapping: Mapping | null): BatchItem => ({ _tag: "Applied", mapping })
+const applied = (ip: OriginIp): BatchItem => there(at(ip))
 
 describe("Attempts together", () => {
   const first = "192.0.2.1" as OriginIp
@@ -927,12 +954,13 @@ describe("Attempts together", () => {
       assert.deepStrictEqual(attempt.calls, ["upsert zone 192.0.2.2 aws us-east-1, 192.0.2.3 aws us-east-1"])
     }))
 
-  it.effect("are given up one by one at their deadline, each by what there is", () =>
+  it.effect("are given up at their deadline by one look at all, and by one more each where it has not told", () =>
     Effect.gen(function*() {
       const recovered = { ...at(first), modified_on: "2026-11-24T00:00:00Z" }
-      const attempt = yield* makeAttempt([recovered, missing, { ...recovered, region: "other" }], "1 hour", [
+      const attempt = yield* makeAttempt([missing], "1 hour", [
         busy,
-        busy
+        busy,
+        new Map([[first, there(recovered)], [third, there({ ...recovered, region: "other" })]])
       ])
       yield* TestClock.setTime(Date.UTC(2026, 10, 24))
       const tasks = tasksFor("upsert")
@@ -948,5 +976,100 @@ describe("Attempts together", () => {
         results.slice(1).map((result) => result._tag === "Settled" ? result.settlement._tag : result._tag),
         ["Failed", "Failed"]
       )
+      assert.deepStrictEqual(attempt.calls.slice(2), [`look zone ${addresses.join(", ")}`, `get zone/${second}`])
+    }))
+
+  it.effect("wait all where the look at what there is fails", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([], "1 hour", [busy, busy, busy])
+      const tasks = tasksFor("delete")
+      yield* attempt.makeTogether(tasks)
+      yield* TestClock.adjust("1 hour")
+      const results = yield* attempt.makeTogether(tasks)
+      assert.deepStrictEqual(results.map(({ _tag }) => _tag), addresses.map(() => "Waiting"))
+      assert.lengthOf(attempt.calls, 3)
+    }))
+
+  it.effect("that have expired in doubt are decided by one look, and nothing is written", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([], "1 hour", [
+        new Map([[first, there(at(first))], [second, there(null)], [third, there(null)]])
+      ])
+      yield* TestClock.setTime(Date.UTC(2026, 10, 24))
+      const results = yield* attempt.makeTogether(tasksFor("upsert", { expirytime: "2020-01-01T00:00:00Z" }, 0))
+      assert.deepStrictEqual(
+        results.map((result) => result._tag === "Settled" ? result.settlement._tag : result._tag),
+        ["Succeeded", "Failed", "Failed"]
+      )
+      assert.deepStrictEqual(attempt.calls, [`look zone ${addresses.join(", ")}`])
+    }))
+})
+
+/** The second of two: the first was at offset 0. */
+const again = (settlement: FinalSettlement | undefined, attemptedSince?: number) => {
+  const task = { ...taskOf(eventOf("create"), attemptedSince), record: sourceRecord(0, 1, "") }
+  task.owner.memory.remember(task.identity ?? "", { offset: 0, timestamp: 5, settlement })
+  return task
+}
+
+describe("The same request again", () => {
+  const created: FinalSettlement = { _tag: "Succeeded", result: "created", mapping, recovered: false }
+
+  it.effect("is told what became of it before, and nothing is asked of the API", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([])
+      const task = again(created)
+      assert.deepStrictEqual(yield* attempt.make(task), {
+        _tag: "Settled",
+        settlement: { ...created, replayed: true }
+      })
+      assert.strictEqual(task.attempts, 0)
+      assert.isUndefined(batchedOperation(task, true))
+      assert.deepStrictEqual(attempt.lookedFor, [])
+    }))
+
+  it.effect("is told so too where it has expired meanwhile", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([])
+      const task = again(created)
+      yield* TestClock.setTime(Date.UTC(2026, 10, 24))
+      const late = taskOf(eventOf("create", {}, { expirytime: "2020-01-01T00:00:00Z" }))
+      const result = yield* attempt.make({ ...task, request: late.request })
+      assert.deepStrictEqual(result, { _tag: "Settled", settlement: { ...created, replayed: true } })
+    }))
+
+  it.effect("is looked for among the outcomes where somebody else has settled it, once", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([], undefined, [], created)
+      const task = again(undefined)
+      for (let times = 0; times < 2; times++) {
+        assert.deepStrictEqual(yield* attempt.make(task), {
+          _tag: "Settled",
+          settlement: { ...created, replayed: true }
+        })
+      }
+      assert.deepStrictEqual(
+        attempt.lookedFor.map(({ key, offset, partition, timestamp }) => [key, partition, offset, timestamp]),
+        [
+          ["zone/2001:db8::1", 0, 0, 5]
+        ]
+      )
+    }))
+
+  it.effect("is made where nobody knows any more what became of it", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([mapping])
+      const task = again(undefined)
+      assert.deepStrictEqual(yield* attempt.make(task), succeeded("created", mapping))
+      assert.strictEqual(task.attempts, 1)
+    }))
+
+  it.effect("is told so too where a commit says that it may have been sent", () =>
+    Effect.gen(function*() {
+      const attempt = yield* makeAttempt([])
+      assert.deepStrictEqual(yield* attempt.make(again(created, 0)), {
+        _tag: "Settled",
+        settlement: { ...created, replayed: true }
+      })
     }))
 })

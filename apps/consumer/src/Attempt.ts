@@ -9,8 +9,11 @@ import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
 import { Clock, Context, Duration, Effect, Layer, Random } from "effect"
 import { pipelineMetrics } from "./PipelineMetrics.ts"
+import { PublishedOutcomes } from "./PublishedOutcomes.ts"
+import type { RememberedRequest } from "./RequestMemory.ts"
+import { onBehalfOf } from "./RequestTraces.ts"
 import { type Found, isAsAsked, resolve } from "./Resolution.ts"
-import type { Task } from "./Task.ts"
+import { laneOf, sameBefore, type Task } from "./Task.ts"
 
 /** What one attempt at a request came to: it is settled, or waits for its next attempt. */
 export type AttemptResult =
@@ -51,8 +54,10 @@ const rejection = ({ code, documentationUrl, message }: Refusal) =>
 
 const GOES_ALONE: BatchedResult = { _tag: "GoesAlone" }
 
-/** Requests of a call that failed whose deadline has passed while it is not known what has become of them. */
+/** Requests of a call for which one look has not told what has become of them. */
 const READS_AT_A_TIME = 8
+
+type Read = (change: Change) => Effect.Effect<Found, ApiError>
 
 const countFailure = (task: Task, error: ApiError): void => {
   if (error.mayHaveBeenApplied) task.inDoubt = true
@@ -102,6 +107,7 @@ export class Attempt extends Context.Service<Attempt, {
         const api = yield* OriginRegionsApi
         const clock = yield* Clock.Clock
         const random = yield* Random.Random
+        const published = yield* PublishedOutcomes
         const { resolverRead } = yield* pipelineMetrics
         const deadlineMillis = Duration.toMillis(options.requestDeadline)
 
@@ -138,6 +144,25 @@ export class Attempt extends Context.Service<Attempt, {
             Effect.catchReason("ApiError", "NotFound", () => Effect.succeed(null))
           )
 
+        /** What is at the addresses of those in doubt among these requests of a zone, read by one look for all of them as soon as one has to know. */
+        const readTogether = (tasks: ReadonlyArray<Task>): Effect.Effect<Read> =>
+          Effect.map(
+            Effect.cached(Effect.suspend(() => {
+              const doubtful = tasks.flatMap(({ inDoubt, request: { verdict } }) =>
+                inDoubt && verdict._tag === "Apply" ? [verdict.change] : []
+              )
+              const [first] = doubtful
+              if (first === undefined || doubtful.length === 1) return Effect.succeed(new Map<OriginIp, Found>())
+              resolverRead()
+              return api.getMany(first.zoneId, doubtful.map(({ originIp }) => originIp))
+            })),
+            (look): Read => (change) =>
+              Effect.flatMap(look, (found) => {
+                const there = found.get(change.originIp)
+                return there === undefined ? read(change) : Effect.succeed(there)
+              })
+          )
+
         const delayAfter = (failures: number, error: ApiError, otherwise = CREDENTIAL_SPACING): Duration.Duration =>
           delayBefore(failures, error.reason, random.nextDoubleUnsafe()) ?? otherwise
 
@@ -151,9 +176,14 @@ export class Attempt extends Context.Service<Attempt, {
         }
 
         /** No request is said to have failed before it is known that no attempt at it was applied. */
-        const giveUp = (task: Task, change: Change, failure: Settlement): Effect.Effect<AttemptResult> =>
+        const giveUp = (
+          task: Task,
+          change: Change,
+          failure: Settlement,
+          reading: Read = read
+        ): Effect.Effect<AttemptResult> =>
           task.inDoubt
-            ? Effect.match(read(change), {
+            ? Effect.match(reading(change), {
               onSuccess: (found) => settled(resolve(change, found, since(task)) ?? failure),
               onFailure: (error) => wait(task, error)
             })
@@ -163,20 +193,22 @@ export class Attempt extends Context.Service<Attempt, {
           task: Task,
           change: Change,
           error: ApiError,
-          delay?: Duration.Duration
+          delay?: Duration.Duration,
+          reading?: Read
         ): Effect.Effect<AttemptResult> => {
           const now = Math.floor(steadyMillis(clock))
           const { reason } = error
           if (now - (task.firstTriedAt ?? now) < deadlineMillis || error.category === "credential") {
             return Effect.succeed(wait(task, error, delay))
           }
-          return giveUp(task, change, {
+          const failure: Settlement = {
             _tag: "Failed",
             name: "gave_up",
             message: `Given up after ${Duration.format(options.requestDeadline)}: ${error.message}`,
             ...("status" in reason ? { lastStatus: reason.status } : undefined),
             ...("code" in reason && reason.code !== undefined ? { lastCode: reason.code } : undefined)
-          })
+          }
+          return giveUp(task, change, failure, reading)
         }
 
         /** A create was told that the address has a mapping: ours, if an attempt of this request may have made it; else a conflict that says which. */
@@ -222,13 +254,31 @@ export class Attempt extends Context.Service<Attempt, {
           }
         }
 
-        const makeAttempt = (task: Task): Effect.Effect<AttemptResult> =>
+        /** The same request has come before: what became of it is told again. Where nobody knows it any more, this one is made. */
+        const recall = (task: Task, same: RememberedRequest): Effect.Effect<AttemptResult> =>
+          Effect.flatMap(
+            same.settlement === undefined
+              ? published.find({ ...same, key: laneOf(task), partition: task.record.partition })
+              : Effect.succeed(same.settlement),
+            (settlement) => {
+              if (settlement !== undefined) {
+                same.settlement = settlement
+                return Effect.succeed(settled({ ...settlement, replayed: true }))
+              }
+              if (task.identity !== undefined) task.owner.memory.forget(task.identity)
+              return makeAttempt(task)
+            }
+          )
+
+        const makeAttempt = (task: Task, reading?: Read): Effect.Effect<AttemptResult> =>
           Effect.suspend(() => {
+            const same = sameBefore(task)
+            if (same !== undefined) return recall(task, same)
             const { event, verdict } = task.request
             const now = clock.currentTimeMillisUnsafe()
             const decided = decidedLocally(verdict, event.expiresAt, now)
             if (verdict._tag !== "Apply") return Effect.succeed(settled(decided ?? { _tag: "Malformed", issues: [] }))
-            if (decided !== undefined) return giveUp(task, verdict.change, decided)
+            if (decided !== undefined) return giveUp(task, verdict.change, decided, reading)
             task.firstTriedAt ??= Math.floor(steadyMillis(clock))
             return Effect.matchEffect(call(verdict.change), {
               onSuccess: (result) => {
@@ -278,9 +328,10 @@ export class Attempt extends Context.Service<Attempt, {
           task: Task,
           change: Change,
           item: CreateItem | ApiError | undefined,
-          delayOf: (error: ApiError) => Duration.Duration
+          delayOf: (error: ApiError) => Duration.Duration,
+          reading: Read
         ): Effect.Effect<BatchedResult> => {
-          if (item?._tag === "Unwritten") return comeTo(task, change, item.error, delayOf)
+          if (item?._tag === "Unwritten") return comeTo(task, change, item.error, delayOf, reading)
           if (item?._tag === "AlreadyExists") {
             const error = new ApiError({ reason: item })
             countFailure(task, error)
@@ -289,35 +340,34 @@ export class Attempt extends Context.Service<Attempt, {
           if (item?._tag !== "ApiError") return Effect.succeed(resultOfItem(task, change, item))
           if (item.category === "reject" || item.category === "absent") return Effect.succeed(GOES_ALONE)
           countFailure(task, item)
-          return waitOrGiveUp(task, change, item, delayOf(item))
+          return waitOrGiveUp(task, change, item, delayOf(item), reading)
         }
 
-        const makeTogether = (tasks: ReadonlyArray<Task>) =>
-          Effect.suspend(() => {
-            const now = clock.currentTimeMillisUnsafe()
-            const applied = new Map<Task, Change>()
-            for (const task of tasks) {
-              const { event, verdict } = task.request
-              if (verdict._tag !== "Apply" || decidedLocally(verdict, event.expiresAt, now) !== undefined) continue
-              task.firstTriedAt ??= Math.floor(steadyMillis(clock))
-              applied.set(task, verdict.change)
-            }
-            const delayOf = delaysTogether(applied.keys())
-            const results = (itemOf: (change: Change) => CreateItem | ApiError | undefined, concurrency: number) =>
-              Effect.forEach(tasks, (task) => {
-                const change = applied.get(task)
-                return change === undefined ? makeAttempt(task) : comeTo(task, change, itemOf(change), delayOf)
-              }, { concurrency })
-            return Effect.matchEffect(callTogether([...applied.values()]), {
-              onSuccess: (items) => {
-                const isWritten = [...items.values()].every(({ _tag }) => _tag !== "Unwritten")
-                return results(({ originIp }) => items.get(originIp), isWritten ? 1 : READS_AT_A_TIME)
-              },
-              onFailure: (error) => results(() => error, READS_AT_A_TIME)
-            })
+        const makeTogether = Effect.fnUntraced(function*(tasks: ReadonlyArray<Task>) {
+          const now = clock.currentTimeMillisUnsafe()
+          const applied = new Map<Task, Change>()
+          for (const task of tasks) {
+            const { event, verdict } = task.request
+            if (verdict._tag !== "Apply" || decidedLocally(verdict, event.expiresAt, now) !== undefined) continue
+            task.firstTriedAt ??= Math.floor(steadyMillis(clock))
+            applied.set(task, verdict.change)
+          }
+          const delayOf = delaysTogether(applied.keys())
+          const reading = yield* readTogether(tasks)
+          const itemOf = yield* Effect.match(callTogether([...applied.values()]), {
+            onSuccess: (items) => ({ originIp }: Change) => items.get(originIp),
+            onFailure: (error) => () => error
           })
+          return yield* Effect.forEach(tasks, (task) => {
+            const change = applied.get(task)
+            const result = change === undefined
+              ? makeAttempt(task, reading)
+              : comeTo(task, change, itemOf(change), delayOf, reading)
+            return task.span === undefined ? result : onBehalfOf([task], result)
+          }, { concurrency: tasks.some(({ inDoubt }) => inDoubt) ? READS_AT_A_TIME : 1 })
+        })
 
-        return Attempt.of({ make: makeAttempt, makeTogether })
+        return Attempt.of({ make: (task) => makeAttempt(task), makeTogether })
       })
     )
 }

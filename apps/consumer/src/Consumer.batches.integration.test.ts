@@ -145,6 +145,40 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The co
       }
     }))
 
+  it.effect("resolves creates whose answer is lost by one look at all of them, and none by itself", () =>
+    Effect.gen(function*() {
+      const api = yield* Api
+      const topics = yield* makeTestTopics()
+      const zoneId = yield* uniqueZoneId
+      const { brokers } = yield* KafkaBroker
+      const proxy = yield* makeApiProxy(api.baseUrl)
+      let lost = 0
+      let reads = 0
+      proxy.decide = (call: ApiCall) => {
+        if (call.method === "GET" && call.path.includes("cloud_regions/")) reads += 1
+        if (call.mappings > 1 && lost === 0) {
+          lost = call.mappings
+          call.passAndCut()
+        } else call.pass()
+      }
+      yield* topics.emit(creates(zoneId, 100))
+      const consumer = yield* ConsumerProcess.start(
+        settingsFor(brokers, topics.names, api, {
+          API_GENERATION: "2",
+          CLOUDFLARE_BASE_URL: proxy.baseUrl,
+          CONCURRENCY: "1"
+        })
+      )
+      const outcomes = yield* whileRunning(consumer)(topics.outcomes.until((all) => all.length >= 100))
+      assert.deepStrictEqual(codesOf(outcomes), { created: 100 })
+      const recovered = outcomes.filter(({ event }) => "recovered" in event.data && event.data.recovered)
+      assert.isAbove(lost, 1)
+      assert.lengthOf(recovered, lost)
+      // What came first may have gone alone.
+      assert.isAtMost(reads, 100 - lost)
+      assert.lengthOf(yield* changesOf(api, zoneId), 100)
+    }))
+
   it.effect("tells a create whose answer is lost from the upsert that has gone before it in a batch", () =>
     Effect.gen(function*() {
       const api = yield* Api

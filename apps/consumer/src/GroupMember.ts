@@ -1,3 +1,4 @@
+import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import { KafkaConsumer, type Subscription } from "@origin-regions/kafka/KafkaConsumer"
 import type { KafkaError } from "@origin-regions/kafka/KafkaError"
 import { Clock, Context, Deferred, Duration, Effect, Layer } from "effect"
@@ -14,12 +15,10 @@ export interface GroupMemberOptions {
   readonly deadLettersTopic: string
   readonly sessionTimeout: Duration.Duration
   readonly rebalanceTimeout: Duration.Duration
+  /** How long a rebalance, and a stop, wait for what is in flight. */
   readonly drainTimeout: Duration.Duration
   readonly api: { readonly baseUrl: URL }
 }
-
-/** How long a stop waits for what is in flight. With what comes after it, a process that nobody answers ends within ten seconds. */
-const STOP_TIMEOUT = Duration.seconds(6)
 
 /** The life of the consumer in its group: waits for what it needs, joins, feeds the pipeline, and settles what is in flight before it leaves. */
 export class GroupMember extends Context.Service<GroupMember, {
@@ -38,15 +37,18 @@ const make = Effect.fnUntraced(function*(options: GroupMemberOptions) {
   const clock = yield* Clock.Clock
   let phase = "starting"
   let member: Subscription | undefined
+  /** When work was laid down for the rebalance that goes on. */
+  let laidDownAt: number | undefined
+  const now = () => steadyMillis(clock)
 
   const settleBeforeLeaving = pipeline.stop.pipe(
-    Effect.timeoutOption(STOP_TIMEOUT),
+    Effect.timeoutOption(options.drainTimeout),
     Effect.tap((settled) => {
       if (settled._tag === "Some") return Effect.void
       const { inFlight, unpublished } = pipeline.status()
       return Effect.logWarning(
         `${inFlight + unpublished} requests could not be settled within ${
-          Duration.format(STOP_TIMEOUT)
+          Duration.format(options.drainTimeout)
         }: whoever goes on with them finds out what has become of them`
       )
     })
@@ -64,7 +66,14 @@ const make = Effect.fnUntraced(function*(options: GroupMemberOptions) {
     phase = `joining the group ${options.groupId}`
     const subscription: Subscription = yield* consumer.subscribe({ ...options, topic: options.requestsTopic, heads }, {
       ...pipeline.handler,
-      assigned: (assignment) => pipeline.assigned(subscription, assignment)
+      drain: Effect.suspend(() => {
+        laidDownAt ??= now()
+        return pipeline.handler.drain
+      }),
+      assigned: (assignment) => {
+        laidDownAt = undefined
+        pipeline.assigned(subscription, assignment)
+      }
     })
     member = subscription
     // Registered after the subscription's own end, and so before it: what is settled can still be committed.
@@ -74,16 +83,27 @@ const make = Effect.fnUntraced(function*(options: GroupMemberOptions) {
 
   yield* Effect.forkScoped(Effect.catchCause(join, (cause) => Deferred.failCause(failed, cause)))
 
+  /**
+   * All members lay down their work in a rebalance: were they not ready then, each pod that comes or goes would make all others unready. But one that
+   * takes longer than a rebalance may is a fault.
+   */
+  const isRebalancing = () =>
+    laidDownAt !== undefined && now() - laidDownAt < Duration.toMillis(options.rebalanceTimeout)
+
+  const phaseOf = (joined: boolean): string => {
+    if (laidDownAt !== undefined) return `in a rebalance of the group ${options.groupId}`
+    return joined ? `without word from the coordinator of the group ${options.groupId}` : phase
+  }
+
   return GroupMember.of({
     status: () => {
-      const state = member?.state()
-      const joined = state?.joined ?? false
-      const ready = joined && pipeline.status().working
+      const { joined, silence } = member?.state() ?? { joined: false, silence: 0 }
+      const isAtWork = joined && pipeline.status().working && silence < Duration.toMillis(options.sessionTimeout)
       return {
         joined,
-        ready,
-        phase: ready ? "at work" : phase,
-        lastContact: clock.currentTimeMillisUnsafe() - (state?.silence ?? 0)
+        ready: isAtWork || isRebalancing(),
+        phase: isAtWork ? "at work" : phaseOf(joined),
+        lastContact: clock.currentTimeMillisUnsafe() - silence
       }
     },
     failure: Effect.raceFirst(Deferred.await(failed), pipeline.failure)

@@ -1,6 +1,6 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
-import { Clock, Duration, Effect, Layer, type Redacted, Schema } from "effect"
+import { Clock, type Duration, Effect, Layer, type Redacted, Schema } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
 import { requireToken } from "./BearerToken.ts"
@@ -8,6 +8,7 @@ import { isPagePath, pageRoutes } from "./Console/ConsolePage.ts"
 import { consoleRoutes } from "./Console/ConsoleRoutes.ts"
 import { Delivery } from "./Delivery.ts"
 import { EndOffsets } from "./EndOffsets.ts"
+import { isForgotten } from "./Forgotten.ts"
 import { GroupMember } from "./GroupMember.ts"
 import { renderMetrics } from "./Metrics.ts"
 import { Pipeline } from "./Pipeline.ts"
@@ -20,7 +21,7 @@ export interface HttpServerOptions {
   readonly port: number
   /** Asked for everywhere but at `/health/*` and for the page itself; left out: nobody is asked. */
   readonly token: Redacted.Redacted | undefined
-  /** Without word from the group's coordinator for this long, only a restart helps. */
+  /** Without word from the group's coordinator for this long, while Kafka answers, only a restart helps. */
   readonly sessionTimeout: Duration.Duration
 }
 
@@ -63,7 +64,7 @@ const routes = ({ groupId, requestsTopic, sessionTimeout, token }: HttpServerOpt
       "/health/live",
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const { joined, lastContact } = member.status()
-        const live = !joined || now - lastContact < Duration.toMillis(sessionTimeout)
+        const live = !joined || !isForgotten({ sessionTimeout, member: now - lastContact, kafka: endOffsets.silence() })
         return health(live, {
           status: live ? "live" : "no word from the group's coordinator",
           last_contact: formatTimestamp(lastContact)

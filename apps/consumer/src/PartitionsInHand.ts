@@ -1,10 +1,14 @@
-import { readRequest } from "@origin-regions/domain/RequestReader"
+import type { Settlement } from "@origin-regions/domain/MappingOutcome"
+import { type MayChange, readRequest } from "@origin-regions/domain/RequestReader"
 import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
 import type { Assignment, RecordBatch, Subscription } from "@origin-regions/kafka/KafkaConsumer"
 import { Effect } from "effect"
 import type { Membership } from "./Delivery.ts"
 import type { Lanes } from "./Lanes.ts"
 import { PartitionProgress, type Undone } from "./Progress.ts"
+import { partitionFields } from "./RequestFields.ts"
+import { identityOf, RequestMemory } from "./RequestMemory.ts"
+import { endAbandoned, type RequestTraces } from "./RequestTraces.ts"
 import { groupOf, laneOf, type OwnedPartition, sizeOf, type Task } from "./Task.ts"
 
 /**
@@ -22,20 +26,39 @@ export interface PartitionsInHandOptions {
   /** Goes into every commit, for whoever has to end what this process has left pending. */
   readonly owner: string
   readonly lanes: Lanes<Task>
+  /** Left out: every source may change every zone. */
+  readonly mayChange: MayChange | undefined
   /** Asks for a commit of progress. */
   readonly wantCommit: () => void
   readonly log: (line: Effect.Effect<void>) => void
+  /** `undefined` where nothing is recorded. */
+  readonly traces: RequestTraces | undefined
 }
+
+/**
+ * Requests that are remembered of a partition once they are settled, and of all partitions together: whoever is given a partition reads so many of its records again.
+ * One takes some 400 bytes.
+ */
+const MAX_REMEMBERED = 2_000
+const MAX_REMEMBERED_OF_ALL = 24_000
 
 const wantsCommit = ({ isDue, progress, unreserved }: OwnedPartition): boolean =>
   isDue || (unreserved.length > 0 && progress.wantsReservation)
 
-const keep = (owner: OwnedPartition, record: SourceRecord, undone: Undone) => {
+const keep = (
+  owner: OwnedPartition,
+  record: SourceRecord,
+  undone: Undone,
+  { mayChange, traces }: PartitionsInHandOptions
+) => {
+  const request = readRequest(record, mayChange)
   const task: Task = {
     owner,
     record,
-    request: readRequest(record),
+    request,
     undone,
+    identity: identityOf(request),
+    span: traces === undefined ? undefined : traces.received(record, request),
     attempts: 0,
     failures: 0,
     firstTriedAt: undefined,
@@ -47,6 +70,13 @@ const keep = (owner: OwnedPartition, record: SourceRecord, undone: Undone) => {
   task.inDoubt = undone.attemptedSince !== undefined
   owner.keptBytes += sizeOf(record)
   owner.unreserved.push(task)
+}
+
+/** A record of which a commit says that it is done. */
+const remember = ({ memory }: OwnedPartition, record: SourceRecord) => {
+  const identity = identityOf(readRequest(record))
+  if (identity === undefined) return
+  memory.remember(identity, { offset: record.offset, timestamp: record.timestamp, settlement: undefined })
 }
 
 /**
@@ -79,9 +109,16 @@ export class PartitionsInHand {
     }
     for (const [partition, head] of heads) {
       const owner = this.#owned.get(partition)
-      if (owner === undefined) this.#own(partition, new PartitionProgress(head, this.#options.owner))
-      else if (owner.paused) subscription.pause(partition)
+      if (owner === undefined) {
+        this.#own(partition, new PartitionProgress(head, this.#options.owner))
+        continue
+      }
+      // Reading begins anew where the group stands.
+      if (owner.lookedBack === "under way") owner.lookedBack = "not yet"
+      if (owner.paused) subscription.pause(partition)
     }
+    const remembered = Math.min(MAX_REMEMBERED, Math.floor(MAX_REMEMBERED_OF_ALL / this.#owned.size))
+    for (const { memory } of this.#owned.values()) memory.size = remembered
     this.isWorking = isWorking
     if (!isWorking) return
     for (const owner of this.#owned.values()) {
@@ -99,7 +136,16 @@ export class PartitionsInHand {
       this.membership?.subscription.pause(partition)
       return fetchedOffset
     }
+    if (owner.lookedBack === "not yet") {
+      owner.lookedBack = "under way"
+      return Math.max(0, owner.progress.head - owner.memory.size)
+    }
     const { progress } = owner
+    if (owner.lookedBack === "under way") {
+      for (const record of records) if (record.offset < progress.head) remember(owner, record)
+      if (nextOffset < progress.head) return undefined
+      owner.lookedBack = "done"
+    }
     if (fetchedOffset > progress.position) return progress.position
     for (const record of records) {
       if (record.offset < progress.position) continue
@@ -111,7 +157,8 @@ export class PartitionsInHand {
         return record.offset
       }
       const undone = progress.receive(record.offset)
-      if (undone !== undefined) keep(owner, record, undone)
+      if (undone === undefined) remember(owner, record)
+      else keep(owner, record, undone, this.#options)
     }
     progress.advance(nextOffset)
     this.#admit(owner)
@@ -124,19 +171,27 @@ export class PartitionsInHand {
     if (owner === undefined) return
     const { log, requestsTopic } = this.#options
     const { committed, position } = owner.progress
+    // What is not there to be read again is not remembered.
+    if (owner.lookedBack === "under way" && offset <= position) return
     if (offset > position) {
-      log(Effect.logError(
-        `Kafka has deleted requests before they were read: offsets ${position} to ${
-          offset - 1
-        } of partition ${partition} are lost. Raise the retention of ${requestsTopic}`
+      log(this.#about(
+        partition,
+        Effect.logError(
+          `Kafka has deleted requests before they were read: offsets ${position} to ${
+            offset - 1
+          } of partition ${partition} are lost. Raise the retention of ${requestsTopic}`
+        )
       ))
       owner.progress.advance(offset)
     } else if (offset <= committed.offset && offset < position) {
       // Deletion would have gone beyond what is committed: kafkajs never reads before it.
-      log(Effect.logError(
-        `Partition ${partition} of ${requestsTopic} has lost its end, or was made anew: read up to offset ${
-          position - 1
-        }, it is read again from ${offset} on`
+      log(this.#about(
+        partition,
+        Effect.logError(
+          `Partition ${partition} of ${requestsTopic} has lost its end, or was made anew: read up to offset ${
+            position - 1
+          }, it is read again from ${offset} on`
+        )
       ))
       this.#lose(owner)
       this.#own(partition, new PartitionProgress({ offset, metadata: "" }, this.#options.owner))
@@ -193,21 +248,29 @@ export class PartitionsInHand {
     }
   }
 
-  /** A request is settled for good: there is room for others. */
-  dismiss({ owner, record }: Task): void {
+  /** A request's outcome is published: there is room for others. */
+  dismiss({ identity, owner, record }: Task, settlement: Settlement): void {
+    if (identity !== undefined && (settlement._tag === "Succeeded" || settlement._tag === "Rejected")) {
+      owner.memory.remember(identity, { offset: record.offset, timestamp: record.timestamp, settlement })
+    }
     owner.keptBytes -= sizeOf(record)
     this.#resumeIfRoom(owner)
   }
 
   #own(partition: number, progress: PartitionProgress) {
     if (!progress.intact) {
-      this.#options.log(Effect.logWarning(
-        `The group's metadata of partition ${partition} is not ours or damaged: what was done beyond its offset is done again`
+      this.#options.log(this.#about(
+        partition,
+        Effect.logWarning(
+          `The group's metadata of partition ${partition} is not ours or damaged: what was done beyond its offset is done again`
+        )
       ))
     }
     this.#owned.set(partition, {
       partition,
       progress,
+      memory: new RequestMemory(MAX_REMEMBERED),
+      lookedBack: progress.intact && progress.committed.metadata !== "" ? "not yet" : "done",
       unreserved: [],
       keptBytes: 0,
       isDue: true,
@@ -216,11 +279,16 @@ export class PartitionsInHand {
     })
   }
 
+  #about(partition: number, line: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.annotateLogs(line, partitionFields({ topic: this.#options.requestsTopic, partition }))
+  }
+
   #lose(owner: OwnedPartition) {
     owner.lost = true
     this.#owned.delete(owner.partition)
+    const dropped = [...owner.unreserved, ...this.#options.lanes.drop((task) => task.owner === owner)]
     owner.unreserved.length = 0
-    this.#options.lanes.drop((task) => task.owner === owner)
+    for (const task of dropped) endAbandoned(task)
   }
 
   #admit(owner: OwnedPartition) {

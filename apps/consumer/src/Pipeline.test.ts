@@ -6,6 +6,8 @@ import {
   Unavailable,
   Unreachable
 } from "@origin-regions/api-client/ApiError"
+import { readRequest } from "@origin-regions/domain/RequestReader"
+import { ownerOf } from "@origin-regions/kafka/ProgressMetadata"
 import { Clock, Deferred, Duration, Effect, Exit, Fiber, Queue } from "effect"
 import { TestClock } from "effect/testing"
 import type { Attempt, AttemptResult } from "./Attempt.ts"
@@ -33,7 +35,7 @@ import {
 import { settableTime } from "./fixtures/SettableTime.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import { PartitionProgress } from "./Progress.ts"
-import { ownerOf } from "./ProgressMetadata.ts"
+import { identityOf } from "./RequestMemory.ts"
 
 const nextCommit = (kafka: ModelKafka) => Effect.repeat(kafka.nextTaken, { until: (taken) => taken._tag !== "Sent" })
 
@@ -165,6 +167,45 @@ describe("Pipeline", () => {
       next.pipeline.handler.received(batchFrom(0, 0, 7))
       assert.deepStrictEqual((yield* next.pending).map(({ at }) => at), ["0@0", "0@2", "0@4", "0@5", "0@6"])
       assert.deepStrictEqual(next.lines, [])
+    }))
+
+  it.effect("reads what was settled before once more, so as to know it when it comes again", () =>
+    Effect.gen(function*() {
+      const first = yield* makePipeline()
+      first.assign(0)
+      first.pipeline.handler.received(batchFrom(0, 0, 5))
+      const calls = yield* first.pending
+      for (const [at, call] of calls.entries()) if (at !== 2) settle(call)
+      yield* published(first.kafka, 4)
+      const head = first.kafka.heads.get(0) ?? assert.fail("nothing was committed")
+      assert.strictEqual(head.offset, 2)
+
+      const { calls: later, kafka, pipeline } = yield* makePipeline()
+      const assignment = {
+        epoch: 1,
+        generation: { memberId: "member", generationId: 1 },
+        heads: new Map([[0, head], [1, { offset: 5, metadata: "" }]])
+      }
+      pipeline.assigned(kafka.subscription, assignment)
+      // Where nobody has committed anything of ours there is nothing to be remembered.
+      assert.isUndefined(pipeline.handler.received(batchFrom(1, 5, 1)))
+      assert.strictEqual((yield* later).at, "1@5")
+      assert.strictEqual(pipeline.handler.received(batchFrom(0, 2, 3)), 0)
+      assert.isUndefined(pipeline.handler.received(batchFrom(0, 0, 1)))
+      // A rebalance in between, after which reading begins anew.
+      pipeline.assigned(kafka.subscription, { ...assignment, epoch: 2 })
+      assert.strictEqual(pipeline.handler.received(batchFrom(0, 2, 3)), 0)
+      // The records have been deleted meanwhile.
+      pipeline.handler.skipped(0, 1)
+      assert.isUndefined(pipeline.handler.received(batchFrom(0, 1, 4)))
+      const { task: { owner: { memory } } } = yield* later
+      const known = [0, 1, 2, 3, 4].map((offset) =>
+        memory.before(identityOf(readRequest(requestAt(0, offset))) ?? assert.fail("it has none"), 5)?.offset
+      )
+      assert.deepStrictEqual(known, [0, 1, undefined, 3, 4])
+      // It goes on as ever.
+      assert.isUndefined(pipeline.handler.received(batchFrom(0, 5, 1)))
+      assert.strictEqual((yield* later).at, "0@5")
     }))
 
   it.effect("does all again, with a warning, where the metadata is somebody else's", () =>

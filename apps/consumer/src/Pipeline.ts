@@ -4,6 +4,7 @@ import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import type { Assignment, ConsumerHandler, RecordBatch, Subscription } from "@origin-regions/kafka/KafkaConsumer"
 import { Cause, Clock, Context, Deferred, type Duration, Effect, Exit, FiberSet, Layer, Schedule } from "effect"
+import { type AllowRule, mayChangeBy } from "./AllowRules.ts"
 import { Attempt } from "./Attempt.ts"
 import { Circuits } from "./Circuits.ts"
 import { Delivery } from "./Delivery.ts"
@@ -14,16 +15,20 @@ import { PartitionsInHand } from "./PartitionsInHand.ts"
 import { pipelineMetrics } from "./PipelineMetrics.ts"
 import { type PipelineStatus, pipelineStatus } from "./PipelineStatus.ts"
 import { makePublisher, type Publisher } from "./Publisher.ts"
+import { requestTraces } from "./RequestTraces.ts"
 import type { Task } from "./Task.ts"
 
 export interface PipelineOptions {
   readonly requestsTopic: string
+  readonly groupId: string
   /** Calls to the API at a time. */
   readonly concurrency: number
   /** Requests that may go in one call. */
   readonly batchSize: number
   /** After that long without a word from the group's coordinator the partitions may be somebody else's. */
   readonly sessionTimeout: Duration.Duration
+  /** Left out: every source may change every zone. */
+  readonly allowRules?: ReadonlyArray<AllowRule> | undefined
 }
 
 /** How old a reservation gets. Whatever somebody else does at an address meanwhile counts as ours, if we crash before the request is settled. */
@@ -66,6 +71,9 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const fork = yield* FiberSet.makeRuntime<never>()
   const failed = yield* Deferred.make<never>()
 
+  const { allowRules } = options
+  if (allowRules !== undefined) yield* Effect.logInfo(`Applying only what ${allowRules.length} allow rules let through`)
+
   const idleListeners = new Set<() => void>()
   let stopping = false
 
@@ -84,8 +92,10 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     requestsTopic: options.requestsTopic,
     owner: delivery.owner,
     lanes,
+    mayChange: allowRules && mayChangeBy(allowRules),
     wantCommit: () => publisher.wantCommit(),
-    log: run
+    log: run,
+    traces: yield* requestTraces(options)
   })
 
   const isSettled = () => dispatcher.inFlight() === 0 && publisher.isSettled()
@@ -104,6 +114,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
 
   const publisher: Publisher = yield* makePublisher({
     partitions,
+    log: run,
     lanes,
     delivery,
     due: () => partitions.isWorking ? partitions.due() : toRelease(),

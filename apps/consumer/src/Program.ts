@@ -4,9 +4,13 @@ import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaConsumer } from "@origin-regions/kafka/KafkaConsumer"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
+import { KafkaScan } from "@origin-regions/kafka/KafkaScan"
 import { KafkaTransactions } from "@origin-regions/kafka/KafkaTransactions"
+import { ownerOf } from "@origin-regions/kafka/ProgressMetadata"
 import { completeEnvironment } from "@origin-regions/settings/EnvironmentFile"
+import { loggerOf } from "@origin-regions/settings/LogFormat"
 import { SettingsError } from "@origin-regions/settings/SettingsError"
+import * as Tracing from "@origin-regions/telemetry/Tracing"
 import {
   Cause,
   Console,
@@ -32,13 +36,11 @@ import * as HttpServer from "./HttpServer.ts"
 import { OutcomeHistory } from "./OutcomeHistory.ts"
 import { Pipeline } from "./Pipeline.ts"
 import * as ProcessMetrics from "./ProcessMetrics.ts"
-import { ownerOf } from "./ProgressMetadata.ts"
+import { PublishedOutcomes } from "./PublishedOutcomes.ts"
 import { readSettings, type Settings } from "./Settings.ts"
 
-const loggers = { json: Logger.consoleJson, pretty: Logger.consolePretty(), logfmt: Logger.consoleLogFmt } as const
-
 const logging = ({ logFormat, logLevel }: Settings) =>
-  Layer.merge(Logger.layer([loggers[logFormat]]), Layer.succeed(References.MinimumLogLevel, logLevel))
+  Layer.merge(Logger.layer([loggerOf(logFormat)]), Layer.succeed(References.MinimumLogLevel, logLevel))
 
 const delivery = (settings: Settings, processId: string) => {
   if (settings.delivery === "at-least-once") {
@@ -60,6 +62,9 @@ const delivery = (settings: Settings, processId: string) => {
 
 const application = (settings: Settings) => {
   const kafka = KafkaConsumer.layerNoDeps(settings.kafka).pipe(Layer.provideMerge(KafkaAdmin.layer(settings.kafka)))
+  const published = PublishedOutcomes.layerNoDeps(settings).pipe(
+    Layer.provide([KafkaScan.layer(settings.kafka), kafka])
+  )
   const api = OriginRegionsApi.layerNoDeps.pipe(Layer.provide(Layer.succeed(ApiSettings, settings.api)))
   const delivering = Layer.unwrap(
     Effect.map(Effect.flatMap(SecureRandom.SecureRandom, ({ uuidV4 }) => uuidV4()), (id) => delivery(settings, id))
@@ -70,19 +75,23 @@ const application = (settings: Settings) => {
       Layer.provideMerge(GroupMember.layer(settings)),
       Layer.provide(Pipeline.layer(settings)),
       Layer.provide(Attempt.layer(settings)),
-      Layer.provide(delivering),
-      Layer.provide([kafka, api, OutcomeHistory.layer])
+      Layer.provide([delivering, published]),
+      Layer.provide([kafka, api, OutcomeHistory.layer]),
+      // Ends last: what ends before it still has spans to send.
+      Layer.provide(Tracing.layer(settings.traces))
     )
 }
 
-/** Orchestrators kill what has not ended ten seconds after it was asked to. */
-const END_TIMEOUT = Duration.seconds(9)
+/** What comes after a stop has settled what is in flight: the group is left, and connections are closed. */
+const LEAVE_TIMEOUT = Duration.seconds(3)
 
 /** Ends all there is in its order, but does not wait for what does not end in time: the process ends it. */
-const close = Effect.fnUntraced(function*(scope: Scope.Closeable, exit: Exit.Exit<unknown, unknown>) {
-  const closing = yield* Effect.forkDetach(Scope.close(scope, exit))
-  yield* Effect.timeoutOption(Fiber.await(closing), END_TIMEOUT)
-})
+const close = Effect.fnUntraced(
+  function*(scope: Scope.Closeable, exit: Exit.Exit<unknown, unknown>, { drainTimeout }: Settings) {
+    const closing = yield* Effect.forkDetach(Scope.close(scope, exit))
+    yield* Effect.timeoutOption(Fiber.await(closing), Duration.sum(drainTimeout, LEAVE_TIMEOUT))
+  }
+)
 
 const main = Effect.gen(function*() {
   const settings = Result.flatMap(completeEnvironment(process.env), ({ environment }) => readSettings(environment))
@@ -91,7 +100,7 @@ const main = Effect.gen(function*() {
   return yield* Layer.buildWithScope(application(settings.success), scope).pipe(
     Effect.flatMap((context) => Context.get(context, GroupMember).failure),
     Effect.tapDefect((defect) => Effect.logFatal("Crashed", defect)),
-    Effect.onExit((exit) => close(scope, exit)),
+    Effect.onExit((exit) => close(scope, exit, settings.success)),
     Effect.provide(logging(settings.success))
   )
 })

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { CommittedOffset } from "@origin-regions/kafka/KafkaAdmin"
 import { type Choices, forSeeds } from "@origin-regions/testkit/SeededChoices"
+import { crc32 } from "node:zlib"
 import { PartitionProgress, type Snapshot, type Undone } from "./Progress.ts"
 
 /** `offset.metadata.max.bytes`, which counts characters: https://kafka.apache.org/documentation/#brokerconfigs_offset.metadata.max.bytes */
@@ -471,5 +472,31 @@ describe("A great many", () => {
     const sparse = fill(second, 9_000, 1000, 100)
     assert.isAbove(sparse.length, 90)
     commit(second, NOW + 2)
+  })
+})
+
+describe("A commit's metadata", () => {
+  it("is nobody's damage where it is empty, and a damaged one makes nothing done and nothing in doubt", () => {
+    assert.isTrue(new PartitionProgress({ offset: 7, metadata: "" }).intact)
+    const damaged = new PartitionProgress({ offset: 1000, metadata: "a note of another program" })
+    assert.isFalse(damaged.intact)
+    for (let offset = 1000; offset < 1060; offset++) {
+      assert.deepStrictEqual(damaged.receive(offset), { offset, attemptedSince: undefined })
+    }
+  })
+
+  it("is read without a fault whatever it says, even with a checksum that is right", () => {
+    forSeeds(2_000, (choices) => {
+      const bytes = Uint8Array.from(
+        { length: choices.below(60) },
+        () => choices.below(choices.pick([3, 64, 256]) ?? 1)
+      )
+      const rest = [Buffer.from(bytes).toString("base64url"), choices.chance(0.5) ? "owner" : ""] as const
+      const metadata = `2.5.${crc32(`2.5.${rest.join(".")}`).toString(16)}.${rest.join(".")}`
+      const progress = new PartitionProgress({ offset: 5, metadata })
+      for (let offset = 5; offset < 300; offset++) progress.receive(offset)
+      progress.settled(progress.snapshot(NOW))
+      assert.isAtMost(progress.head, 300)
+    })
   })
 })

@@ -1,7 +1,7 @@
+import { addRun, BITMAP_SPAN, type DoneRun } from "@origin-regions/kafka/DoneRuns"
 import type { CommittedOffset } from "@origin-regions/kafka/KafkaAdmin"
-import { addRun, BITMAP_SPAN, type DoneRun } from "./DoneRuns.ts"
-import { decodeMetadata, encodeMetadata } from "./ProgressMetadata.ts"
-import { attemptedSince, NOTHING_RESERVED, type Reservation, reservationFrom } from "./Reservation.ts"
+import { decodeMetadata, encodeMetadata } from "@origin-regions/kafka/ProgressMetadata"
+import { attemptedSince, NOTHING_RESERVED, type Reservation, reservationFrom } from "@origin-regions/kafka/Reservation"
 
 /** A received request that is not done. `attemptedSince` is the earliest time at which it may have been sent, in the API's clock. */
 export interface Undone {

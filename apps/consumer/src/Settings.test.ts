@@ -1,7 +1,11 @@
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import { topicNames } from "@origin-regions/domain/TopicNames"
 import { SettingsError } from "@origin-regions/settings/SettingsError"
 import { Duration, Redacted, Result, Runtime } from "effect"
+import { randomUUID } from "node:crypto"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { readSettings } from "./Settings.ts"
 
 const needed = { KAFKA_BROKERS: "127.0.0.1:9092", CLOUDFLARE_API_TOKEN: "a-secret-of-ours-0123456789" }
@@ -18,6 +22,16 @@ const problemsOf = (environment: Readonly<Record<string, string>>) => {
 const wrong = (environment: Readonly<Record<string, string>>) =>
   problemsOf({ ...needed, ...environment }).map(({ setting }) => setting)
 
+const directory = mkdtempSync(join(tmpdir(), "settings-"))
+
+const fileWith = (content: string): string => {
+  const path = join(directory, `${randomUUID()}.json`)
+  writeFileSync(path, content)
+  return path
+}
+
+afterAll(() => rmSync(directory, { recursive: true }))
+
 describe("The consumer's settings", () => {
   it("are few that must be set", () => {
     const { api, kafka, ...own } = settingsOf({})
@@ -29,6 +43,7 @@ describe("The consumer's settings", () => {
       outcomesTopic: topicNames.outcomes,
       deadLettersTopic: topicNames.deadLetters,
       delivery: "exactly-once",
+      allowRules: undefined,
       concurrency: 64,
       batchSize: 100,
       requestDeadline: Duration.hours(24),
@@ -38,12 +53,14 @@ describe("The consumer's settings", () => {
       httpHost: "127.0.0.1",
       httpPort: 8788,
       httpToken: undefined,
+      traces: undefined,
       logFormat: "json",
       logLevel: "Info"
     })
   })
 
   it("can all be set", () => {
+    const rules = fileWith("{\"allow\": [{\"source\": \"/provisioning\", \"zones\": [\"*\"]}]}")
     const { api, httpToken, kafka, ...own } = settingsOf({
       KAFKA_BROKERS: "a:1,b:2",
       KAFKA_GROUP_ID: "us",
@@ -51,6 +68,7 @@ describe("The consumer's settings", () => {
       OUTCOMES_TOPIC: "out",
       DEAD_LETTERS_TOPIC: "dead",
       DELIVERY: "at-least-once",
+      ALLOW_RULES_FILE: rules,
       CONCURRENCY: "7",
       API_BATCH_SIZE: "20",
       REQUEST_DEADLINE: "2 minutes",
@@ -73,6 +91,7 @@ describe("The consumer's settings", () => {
       outcomesTopic: "out",
       deadLettersTopic: "dead",
       delivery: "at-least-once",
+      allowRules: [{ source: "/provisioning", zones: ["*"] }],
       concurrency: 7,
       batchSize: 20,
       requestDeadline: Duration.minutes(2),
@@ -81,6 +100,7 @@ describe("The consumer's settings", () => {
       drainTimeout: Duration.seconds(20),
       httpHost: "::1",
       httpPort: 0,
+      traces: undefined,
       logFormat: "logfmt",
       logLevel: "Debug"
     })
@@ -159,6 +179,20 @@ describe("The consumer's settings", () => {
     assert.deepStrictEqual(wrong({ API_TIMEOUT: "later" }), ["API_TIMEOUT"])
     assert.deepStrictEqual(wrong({ KAFKA_REBALANCE_TIMEOUT: "later" }), ["KAFKA_REBALANCE_TIMEOUT"])
     assert.deepStrictEqual(wrong({ KAFKA_SESSION_TIMEOUT: "later" }), ["KAFKA_SESSION_TIMEOUT"])
+  })
+
+  it("say of allow rules which file is wrong, where, and what is expected", () => {
+    const expected = "a readable JSON file like {\"allow\": [{\"source\": \"/provisioning\", \"zones\": [\"*\"]}]}"
+    const nowhere = join(directory, "nowhere.json")
+    assert.deepStrictEqual(problemsOf({ ...needed, ALLOW_RULES_FILE: nowhere }), [
+      { setting: "ALLOW_RULES_FILE", expected, actual: nowhere }
+    ])
+    const wrong = fileWith("{\"allow\": [{\"source\": \"/a\", \"zones\": [\"a/b\"]}]}")
+    assert.deepStrictEqual(problemsOf({ ...needed, ALLOW_RULES_FILE: wrong }), [{
+      setting: "ALLOW_RULES_FILE",
+      expected,
+      actual: `${wrong} (allow.0.zones.0: must be a zone's identifier, or the beginning of one with a * at its end)`
+    }])
   })
 
   it("never show a secret", () => {

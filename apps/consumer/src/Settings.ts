@@ -3,11 +3,14 @@ import { BATCH_LIMIT } from "@origin-regions/api-client/OriginRegionsApi"
 import { type KafkaSettings, kafkaSettings, readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
 import { topicSettings } from "@origin-regions/kafka/TopicSettings"
 import type { Environment } from "@origin-regions/settings/Environment"
+import { logFormats } from "@origin-regions/settings/LogFormat"
 import { defaulted, optional, type Values } from "@origin-regions/settings/Setting"
 import type { SettingProblem } from "@origin-regions/settings/SettingProblem"
 import { SettingReader } from "@origin-regions/settings/SettingReader"
-import { duration, oneOf, secret, text, wholeNumber } from "@origin-regions/settings/SettingType"
+import { duration, oneOf, secret, text, textFile, wholeNumber } from "@origin-regions/settings/SettingType"
+import { readTraceSettings, type TraceSettings, traceSettings } from "@origin-regions/telemetry/TraceSettings"
 import { Duration, Result } from "effect"
+import { type AllowRule, readAllowRules } from "./AllowRules.ts"
 import { isLoopback } from "./BearerToken.ts"
 
 /** What only the consumer is told. A new setting is declared here, and is thereby read, part of `Settings` and documented (`npm run documents`). */
@@ -39,7 +42,7 @@ const ownSettings = {
   }),
   drainTimeout: defaulted("DRAIN_TIMEOUT", duration(), {
     default: "30 seconds",
-    meaning: "how long a rebalance is held for what is in flight; less than `KAFKA_REBALANCE_TIMEOUT`",
+    meaning: "how long a rebalance, and a stop, wait for what is in flight; less than `KAFKA_REBALANCE_TIMEOUT`",
     example: "20 seconds"
   }),
   rebalanceTimeout: defaulted("KAFKA_REBALANCE_TIMEOUT", duration(), {
@@ -54,6 +57,15 @@ const ownSettings = {
       default: "45 seconds",
       meaning: "without a heartbeat for this long a member is out",
       example: "10 seconds"
+    }
+  ),
+  allowRulesFile: optional(
+    "ALLOW_RULES_FILE",
+    textFile("a readable JSON file like {\"allow\": [{\"source\": \"/provisioning\", \"zones\": [\"*\"]}]}"),
+    {
+      without: "every source may change every zone",
+      meaning: "which `source` may change which zones: see [allow rules](#allow-rules)",
+      example: "/etc/origin-regions/allow.json"
     }
   ),
   httpHost: defaulted(
@@ -81,7 +93,7 @@ const ownSettings = {
       example: "6Jk1WvL0xqCeVhU4tQ9g"
     }
   ),
-  logFormat: defaulted("LOG_FORMAT", oneOf(["json", "pretty", "logfmt"]), {
+  logFormat: defaulted("LOG_FORMAT", logFormats, {
     default: "json",
     meaning: "how the log is written, to stdout",
     example: "logfmt"
@@ -93,13 +105,24 @@ const ownSettings = {
   })
 }
 
+const tracesOfConsumer = traceSettings("origin-regions-consumer")
+
 /** All that the consumer reads. */
-export const consumerSettings = { kafka: kafkaSettings, topics: topicSettings, api: apiSettings, own: ownSettings }
+export const consumerSettings = {
+  kafka: kafkaSettings,
+  topics: topicSettings,
+  api: apiSettings,
+  own: ownSettings,
+  traces: tracesOfConsumer
+}
 
 /** Everything that the consumer can be told by its environment. */
-export interface Settings extends Values<typeof topicSettings>, Values<typeof ownSettings> {
+export interface Settings extends Values<typeof topicSettings>, Omit<Values<typeof ownSettings>, "allowRulesFile"> {
+  readonly allowRules: ReadonlyArray<AllowRule> | undefined
   readonly kafka: KafkaSettings
   readonly api: ApiSettings["Service"]
+  /** `undefined`: there are none. */
+  readonly traces: TraceSettings | undefined
 }
 
 /** Reads every setting before it reports any problem; those between two settings included. */
@@ -107,16 +130,18 @@ export const readSettings = (environment: Environment): Result.Result<Settings, 
   const reader = new SettingReader(environment)
   const kafka = readKafkaSettings(environment)
   const api = readApiSettings(environment)
-  const own = reader.readAll({ ...topicSettings, ...ownSettings })
+  const { allowRulesFile, ...own } = reader.readAll({ ...topicSettings, ...ownSettings })
+  const allowRules = allowRulesOf(reader, allowRulesFile)
   checkTimeouts(reader, own, Result.isSuccess(api) ? api.success.timeout : undefined)
   checkTopics(reader, own)
   checkHttp(reader, own)
+  const traces = readTraceSettings(reader, tracesOfConsumer, reader.readAll(tracesOfConsumer))
   return Result.flatMap(
-    reader.result(own, problemsOf(kafka), problemsOf(api)),
+    reader.result({ ...own, allowRules }, problemsOf(kafka), problemsOf(api)),
     // Both have succeeded where there is no problem.
     (settled) =>
       Result.all({ kafka, api }).pipe(
-        Result.map(({ api, kafka }) => ({ ...settled, kafka, api: { ...api, connections: own.concurrency } }))
+        Result.map(({ api, kafka }) => ({ ...settled, traces, kafka, api: { ...api, connections: own.concurrency } }))
       )
   )
 }
@@ -148,6 +173,15 @@ const checkTimeouts = (
   }
 }
 
+const allowRulesOf = (reader: SettingReader, json: string | undefined): Settings["allowRules"] => {
+  if (json === undefined) return undefined
+  const rules = readAllowRules(json)
+  if (Result.isSuccess(rules)) return rules.success
+  const setting = ownSettings.allowRulesFile
+  reader.problem(setting, setting.type.expected, `${reader.textOf(setting) ?? ""} (${rules.failure})`)
+  return undefined
+}
+
 const checkTopics = (reader: SettingReader, topics: Values<typeof topicSettings>): void => {
   if (topics.requestsTopic === topics.outcomesTopic || topics.requestsTopic === topics.deadLettersTopic) {
     reader.problem(
@@ -158,7 +192,7 @@ const checkTopics = (reader: SettingReader, topics: Values<typeof topicSettings>
   }
 }
 
-const checkHttp = (reader: SettingReader, { httpHost }: Values<typeof ownSettings>): void => {
+const checkHttp = (reader: SettingReader, { httpHost }: Pick<Settings, "httpHost">): void => {
   if (!isLoopback(httpHost) && !reader.isSet(ownSettings.httpToken)) {
     reader.problem(
       ownSettings.httpToken,

@@ -2,13 +2,19 @@ import { mappingKey } from "@origin-regions/domain/MappingKey"
 import type { Operation } from "@origin-regions/domain/Operation"
 import type { ReadRequest } from "@origin-regions/domain/RequestReader"
 import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
+import type { Span } from "@origin-regions/telemetry/Span"
 import type { Pause } from "./Circuit.ts"
 import type { PartitionProgress, Undone } from "./Progress.ts"
+import type { RememberedRequest, RequestMemory } from "./RequestMemory.ts"
 
 /** A partition that this process owns. `lost` from the moment it does not any more: nothing of it may be published or committed then. */
 export interface OwnedPartition {
   readonly partition: number
   readonly progress: PartitionProgress
+  /** What has been settled of it lately. */
+  readonly memory: RequestMemory
+  /** Whether the records before the committed offset have been read again, for the memory's sake. */
+  lookedBack: "not yet" | "under way" | "done"
   /** Received, in their order, and not yet reserved: they must not be sent before a commit says that they may have been. */
   readonly unreserved: Array<Task>
   /** Bytes of its records that are being kept. */
@@ -25,6 +31,10 @@ export interface Task {
   readonly record: SourceRecord
   readonly request: ReadRequest
   readonly undone: Undone
+  /** What makes it the same as another one; `undefined` where nothing is to be done for it at the API. */
+  readonly identity: string | undefined
+  /** Where it is recorded: from its receipt until it is settled. */
+  readonly span: Span | undefined
   /** Calls made so far that may have changed something. */
   attempts: number
   /** Calls made so far that failed in a way that another one may mend; for the back-off. */
@@ -50,14 +60,16 @@ export const LOCAL = ""
 export const groupOf = ({ request: { originIp, zoneId } }: Task): string =>
   zoneId !== null && originIp !== null ? zoneId : LOCAL
 
-/** What a request asks for that can be asked for in a batch; `undefined` where it goes alone, as a create does that may have been applied before. */
-export const batchedOperation = (
-  { goesAlone, inDoubt, request: { verdict } }: Task,
-  batchesCreates: boolean
-): Operation | undefined => {
-  if (goesAlone || verdict._tag !== "Apply") return undefined
+/** The same request, where it has come before and is settled. Of a commit that says that this one may have been sent, too: who had it before knew it as well. */
+export const sameBefore = ({ identity, owner, record }: Task): RememberedRequest | undefined =>
+  identity === undefined ? undefined : owner.memory.before(identity, record.offset)
+
+/** What a request asks for that can be asked for in a batch; `undefined` where it goes alone. */
+export const batchedOperation = (task: Task, batchesCreates: boolean): Operation | undefined => {
+  const { goesAlone, request: { verdict } } = task
+  if (goesAlone || verdict._tag !== "Apply" || sameBefore(task) !== undefined) return undefined
   const { operation } = verdict.change
-  return operation === "create" && (inDoubt || !batchesCreates) ? undefined : operation
+  return operation === "create" && !batchesCreates ? undefined : operation
 }
 
 export const sizeOf = ({ headers, key, value }: SourceRecord): number =>

@@ -243,6 +243,26 @@ for (const row of rows) {
           }
         }))
 
+      it.effect("reads what is at many addresses, and what is not", () =>
+        Effect.gen(function*() {
+          const api = yield* OriginRegionsApi
+          const { origin_ip, zone_id } = yield* mappingOf("2001:db8::1")
+          const there = Array.from({ length: 150 }, (_, index) => numbered(2 * index))
+          for (const group of [there.slice(0, BATCH_LIMIT), there.slice(BATCH_LIMIT)]) {
+            yield* api.upsertMany(zone_id, group.map((each) => ({ origin_ip: each, ...gcp })))
+          }
+          const asked = [origin_ip, ...Array.from({ length: 99 }, (_, index) => numbered(3 * index))]
+          const found = yield* api.getMany(zone_id, asked)
+          assert.sameMembers([...found.keys()], asked)
+          for (const each of asked) {
+            const mapping = there.includes(each) ? yield* api.get({ zone_id, origin_ip: each }) : null
+            assert.deepStrictEqual(
+              found.get(each),
+              mapping !== null && row.spoken === 1 ? { ...mapping, modified_on: null } : mapping
+            )
+          }
+        }))
+
       it.effect("refuses a batch that is none", () =>
         Effect.gen(function*() {
           const api = yield* OriginRegionsApi

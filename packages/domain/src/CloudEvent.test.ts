@@ -133,11 +133,12 @@ describe("readCloudEvent", () => {
   })
 
   describe("lists every problem of the attributes", () => {
+    const text = "a non-empty string of at most 1024 characters, none of them a control character"
     const empty = [
       { path: "specversion", message: "specversion must be \"1.0\"" },
-      { path: "id", message: "id must be a non-empty string of at most 1024 characters" },
-      { path: "source", message: "source must be a non-empty string of at most 1024 characters" },
-      { path: "type", message: "type must be a non-empty string of at most 1024 characters" }
+      { path: "id", message: `id must be ${text}` },
+      { path: "source", message: `source must be ${text}` },
+      { path: "type", message: `type must be ${text}` }
     ]
 
     it("where they are missing", () => {
@@ -192,6 +193,17 @@ describe("readCloudEvent", () => {
         assert.deepStrictEqual(paths(event), ["id", "source", "type"])
       }
     })
+
+    it.each(["\u0000", "\t", "\n", "\r\nce_x: 1", "\u001B[2J", "\u007F", "\u0085", "\u009B2J"])(
+      "count as unreadable with the control characters %j",
+      (controls) => {
+        const odd = Object.fromEntries(names.map((name) => [name, `a${controls}b`]))
+        for (const event of [read(envelope(odd)), read("{}", ceHeaders({ ...required, ...odd }))]) {
+          for (const name of names) assert.isNull(event[name], name)
+          assert.deepStrictEqual(paths(event), ["id", "source", "type"])
+        }
+      }
+    )
 
     it("are left out where they are optional and not text", () => {
       const event = read(envelope({ correlationid: 7, traceparent: "", tracestate: {} }))
@@ -257,7 +269,7 @@ describe("readCloudEvent", () => {
     })
 
     it("may have any other character", () => {
-      assert.strictEqual(read(envelope({ id: "é€😀\u0000\ufeff" })).id, "é€😀\u0000\ufeff")
+      assert.strictEqual(read(envelope({ id: "é€😀\ufeff" })).id, "é€😀\ufeff")
     })
   })
 

@@ -3,6 +3,7 @@ import { Option, Schema } from "effect"
 import { type ApiErrorName, apiErrors } from "./ApiError.ts"
 import { requestExamples } from "./internal/EventExamples.ts"
 import {
+  finalSettlement,
   MappingOutcome,
   mappingOutcome,
   outcomeRecord,
@@ -74,6 +75,7 @@ const rejected = (name: ApiErrorName) => {
 const settlements: ReadonlyArray<readonly [name: string, outcome: MappingOutcome]> = [
   ["created", settle(create, created)],
   ["created, recovered", settle(create, { ...created, recovered: true })],
+  ["created, replayed", settle(create, { ...created, replayed: true })],
   ["upserted", settle(create, { ...created, result: "upserted" })],
   ["deleted", settle(remove, { ...created, result: "deleted" })],
   ["deleted, recovered", settle(remove, { _tag: "Succeeded", result: "deleted", mapping: null, recovered: true })],
@@ -308,5 +310,40 @@ describe("readOutcome", () => {
     const outcome = settle(create, created)
     const more = { ...outcome, later: 1, data: { ...outcome.data, later: 1 } }
     assert.deepStrictEqual(readOutcome(encoder.encode(JSON.stringify(more))), Option.some(outcome))
+  })
+})
+
+describe("What became of a request", () => {
+  const conflict = {
+    ...rejected("already_exists"),
+    documentationUrl: "https://example.com/1145",
+    conflict: { existing: { vendor: "gcp", region: "us-central1", modified_on: null }, matches: false }
+  } as const
+
+  it.each<[string, Settlement]>([
+    ["created", created],
+    ["recovered", { ...created, recovered: true }],
+    ["deleted", { _tag: "Succeeded", result: "deleted", mapping: null, recovered: false }],
+    ["refused", rejected("limit_reached")],
+    ["1145", conflict],
+    ["1145, and gone since", { ...conflict, conflict: { existing: null, matches: false } }]
+  ])("can be read from its outcome: %s", (_, settlement) => {
+    assert.deepStrictEqual(finalSettlement(settle(create, settlement)), settlement)
+  })
+
+  it.each<[string, Settlement]>([
+    ["malformed", { _tag: "Malformed", issues: [] }],
+    ["given up", gaveUp]
+  ])("is nothing for good where the API has not decided it: %s", (_, settlement) => {
+    assert.isUndefined(finalSettlement(settle(create, settlement)))
+  })
+
+  it("is the same when it is told again, and says that it is", () => {
+    for (const settlement of [created, conflict]) {
+      const outcome = settle(create, { ...settlement, replayed: true })
+      assert.deepInclude(outcome.data, { replayed: true })
+      assert.deepStrictEqual(finalSettlement(outcome), settlement)
+      assert.notProperty(settle(create, settlement).data, "replayed")
+    }
   })
 })

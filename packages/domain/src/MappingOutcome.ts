@@ -57,6 +57,13 @@ const attributes = {
   })
 }
 
+const replayed = Schema.optionalKey(
+  Schema.Literal(true).annotate({
+    description:
+      "The same request (source, id and data) had come before: this is what became of it then, and nothing was done now"
+  })
+)
+
 const SuccessResult = Schema.Literals(["created", "upserted", "deleted", "unchanged"])
 
 /** It was applied. */
@@ -69,7 +76,8 @@ export const SucceededOutcome = Schema.Struct({
     mapping: Schema.NullOr(Mapping).annotate({ description: "After a delete: what was deleted" }),
     recovered: Schema.Boolean.annotate({
       description: "An earlier attempt had applied it, before a crash or a lost response"
-    })
+    }),
+    replayed
   })
 }).annotate({ identifier: "SucceededOutcome" })
 
@@ -101,7 +109,8 @@ export const RejectedOutcome = Schema.Struct({
       matches: Schema.optionalKey(
         Schema.Boolean.annotate({ description: "With 1145: whether what is there is what was asked for" })
       )
-    })
+    }),
+    replayed
   })
 }).annotate({ identifier: "RejectedOutcome" })
 
@@ -138,6 +147,8 @@ export type Settlement =
     readonly result: SuccessResult
     readonly mapping: Mapping | null
     readonly recovered: boolean
+    /** It is what became of the same request when it came before. */
+    readonly replayed?: true
   }
   | { readonly _tag: "Malformed"; readonly issues: ReadonlyArray<RequestIssue> }
   | {
@@ -148,6 +159,7 @@ export type Settlement =
     readonly documentationUrl?: string
     /** With 1145: what is there, and whether it is what was asked for. */
     readonly conflict?: { readonly existing: ExistingMapping | null; readonly matches: boolean }
+    readonly replayed?: true
   }
   | {
     readonly _tag: "Failed"
@@ -157,12 +169,47 @@ export type Settlement =
     readonly lastCode?: number
   }
 
+/** What the API has decided for good: it would be the same again, if nothing else had happened. */
+export type FinalSettlement = Extract<Settlement, { readonly _tag: "Succeeded" | "Rejected" }>
+
+/** How the request of an outcome was settled; none where the API had not decided it for good. */
+export const finalSettlement = ({ data }: MappingOutcome): FinalSettlement | undefined => {
+  if ("result" in data) {
+    const { mapping, recovered, result } = data
+    return { _tag: "Succeeded", result, mapping, recovered }
+  }
+  const { error } = data
+  if ("attempts" in error || error.code === null) return undefined
+  const { code, documentation_url, existing, matches, message } = error
+  return {
+    _tag: "Rejected",
+    code,
+    message,
+    ...(documentation_url === undefined ? undefined : { documentationUrl: documentation_url }),
+    ...(existing === undefined ? undefined : { conflict: { existing, matches: matches === true } })
+  }
+}
+
 /** A rejection by a rule of the API that is applied before calling it. */
 export const rejectedByRule = (name: ApiErrorName): Settlement => ({
   _tag: "Rejected",
   code: apiErrors[name].code,
   message: apiErrors[name].message
 })
+
+/** The `outcomecode` of a settlement. */
+export const outcomeCodeOf = (settlement: Settlement): string => {
+  switch (settlement._tag) {
+    case "Succeeded":
+      return settlement.result
+    case "Malformed":
+      return "malformed_request"
+    case "Rejected":
+      return String(settlement.code)
+    case "Failed":
+      return settlement.name
+  }
+}
 
 /** Everything about a settled request that its outcome tells. `settledAt` is in milliseconds since 1970. */
 export interface SettledRequest {
@@ -176,6 +223,8 @@ export interface SettledRequest {
 
 const isRejectionName = (name: string | undefined): name is RejectionName =>
   rejectionNames.some((rejection) => rejection === name)
+
+const replayedOf = ({ replayed }: FinalSettlement) => replayed === undefined ? undefined : { replayed }
 
 /** Puts a settled request into its outcome event. */
 export const mappingOutcome = (settled: SettledRequest): MappingOutcome => {
@@ -216,7 +265,7 @@ export const mappingOutcome = (settled: SettledRequest): MappingOutcome => {
         ...envelope,
         type: outcomeTypes.succeeded,
         outcomecode: result,
-        data: { ...answeredRequest, result, mapping, recovered }
+        data: { ...answeredRequest, result, mapping, recovered, ...replayedOf(settlement) }
       }
     }
     case "Malformed":
@@ -239,7 +288,7 @@ export const mappingOutcome = (settled: SettledRequest): MappingOutcome => {
       return {
         ...envelope,
         type: outcomeTypes.rejected,
-        outcomecode: String(settlement.code),
+        outcomecode: outcomeCodeOf(settlement),
         data: {
           ...answeredRequest,
           error: {
@@ -250,7 +299,8 @@ export const mappingOutcome = (settled: SettledRequest): MappingOutcome => {
               ? undefined
               : { documentation_url: settlement.documentationUrl }),
             ...settlement.conflict
-          }
+          },
+          ...replayedOf(settlement)
         }
       }
     }

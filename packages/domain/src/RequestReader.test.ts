@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { mappingOutcome, outcomeRecord, readOutcome, rejectedByRule, type Settlement } from "./MappingOutcome.ts"
 import { requestTypes } from "./Operation.ts"
-import { type ReadRequest, readRequest, type Verdict } from "./RequestReader.ts"
+import { type MayChange, type ReadRequest, readRequest, type Verdict } from "./RequestReader.ts"
 import type { RecordHeader, SourceRecord } from "./SourceRecord.ts"
 
 const encoder = new TextEncoder()
@@ -22,15 +22,35 @@ const read = (event: object): ReadRequest => readRequest({ value: encoder.encode
 
 const verdictOn = (event: object): Verdict => read(event).verdict
 
-const issuesOf = (event: object): ReadonlyArray<string> => {
-  const verdict = verdictOn(event)
-  return verdict._tag === "Malformed"
-    ? verdict.issues.map(({ message, path }) => `${path}: ${message}`)
-    : [verdict._tag]
-}
+const messagesOf = ({ verdict }: ReadRequest): ReadonlyArray<string> =>
+  verdict._tag === "Malformed" ? verdict.issues.map(({ message, path }) => `${path}: ${message}`) : [verdict._tag]
+
+const issuesOf = (event: object): ReadonlyArray<string> => messagesOf(read(event))
 
 const zoneMessage = "data.zone_id: zone_id must be 1 to 32 characters of A-Z a-z 0-9 _ -"
+const attributeText = "a non-empty string of at most 1024 characters, none of them a control character"
 const typeMessage = `type: type must be one of ${Object.values(requestTypes).join(", ")}`
+
+const mayChange: MayChange = (source, zoneId) => source === "/s" && zoneId === "z"
+
+const refused = (zone: string, source: string) =>
+  `data.zone_id: zone ${zone} may not be changed by source ${source}: no allow rule of the consumer says that it may`
+
+const readIn = (mode: "bare" | "structured" | "binary", event: Record<string, unknown>) => {
+  const { data, ...attributes } = event
+  const headers = mode === "binary"
+    ? Object.entries(attributes).map(([name, text]) => ({
+      name: `ce_${name}`,
+      value: encoder.encode(String(text))
+    }))
+    : mode === "bare"
+    ? []
+    : [{ name: "content-type", value: encoder.encode("application/cloudevents+json") }]
+  return readRequest(
+    { value: encoder.encode(JSON.stringify(mode === "binary" ? data : event)), headers },
+    mayChange
+  )
+}
 
 const verdictOnLength = (length: number) => verdictOn(envelope({ data: { ...data, region: "r".repeat(length) } }))
 
@@ -79,7 +99,7 @@ describe("readRequest", () => {
     ])("with the type \"%s\"", (type) => {
       assert.deepStrictEqual(
         issuesOf(envelope({ type })),
-        [type === "" ? "type: type must be a non-empty string of at most 1024 characters" : typeMessage]
+        [type === "" ? `type: type must be ${attributeText}` : typeMessage]
       )
       assert.isNull(read(envelope({ type })).operation)
     })
@@ -105,8 +125,8 @@ describe("readRequest", () => {
     it("with every problem listed, in order", () => {
       assert.deepStrictEqual(issuesOf({ expirytime: "x", type: "t", data: { zone_id: "" } }), [
         "specversion: specversion must be \"1.0\"",
-        "id: id must be a non-empty string of at most 1024 characters",
-        "source: source must be a non-empty string of at most 1024 characters",
+        `id: id must be ${attributeText}`,
+        `source: source must be ${attributeText}`,
         "expirytime: expirytime must be an RFC 3339 timestamp",
         typeMessage,
         zoneMessage
@@ -164,6 +184,38 @@ describe("readRequest", () => {
     assert.strictEqual(verdictOnLength(256)._tag, "UnsupportedRegion")
   })
 
+  describe("where not every source may change every zone", () => {
+    it.each(["bare", "structured", "binary"] as const)(
+      "is malformed by a zone that the source may not change, %s",
+      (mode) => {
+        assert.strictEqual(readIn(mode, { ...envelope() }).verdict._tag, "Apply")
+        for (const [source, zone_id] of [["/s", "other"], ["/else", "z"], ["/S", "z"], ["/s/", "z"]] as const) {
+          const request = readIn(mode, { ...envelope({ source, data: { ...data, zone_id } }) })
+          assert.deepStrictEqual(messagesOf(request), [refused(zone_id, source)])
+          // Known all the same, so that the outcome says which address it is about.
+          assert.deepStrictEqual<unknown>([request.zoneId, request.originIp], [zone_id, "2001:db8::1"])
+        }
+      }
+    )
+
+    it("says so with every other problem, in its place", () => {
+      const event = { ...envelope({ specversion: "2", type: "t", data: { ...data, zone_id: "other", ip: 7 } }) }
+      assert.deepStrictEqual(messagesOf(readIn("bare", event)), [
+        "specversion: specversion must be \"1.0\"",
+        typeMessage,
+        refused("other", "/s")
+      ])
+    })
+
+    it("does not ask about what could not be read", () => {
+      for (const changes of [{ source: "" }, { data: { ...data, zone_id: "" } }]) {
+        const messages = messagesOf(readIn("bare", { ...envelope(changes) }))
+        assert.lengthOf(messages, 1)
+        assert.notInclude(messages[0], "may not be changed")
+      }
+    })
+  })
+
   it("leaves it to the API which regions there are", () => {
     assert.strictEqual(verdictOn(envelope({ data: { ...data, region: "US-EAST-1" } }))._tag, "Apply")
   })
@@ -188,8 +240,8 @@ const bytesOf = (part: Uint8Array | string | null) =>
   typeof part === "string" ? encoder.encode(part).length : part?.length ?? 0
 
 /** Whatever the record: there is a verdict, and an outcome that can be read back and passes through any CloudEvents intermediary. */
-const hasOutcome = (record: Pick<SourceRecord, "value" | "headers">): Verdict => {
-  const request = readRequest(record)
+const hasOutcome = (record: Pick<SourceRecord, "value" | "headers">, mayChange?: MayChange): Verdict => {
+  const request = readRequest(record, mayChange)
   const settlement = settlementOf(request.verdict)
   if (settlement._tag === "Malformed") assert.isAbove(settlement.issues.length, 0)
   const outcome = mappingOutcome({
@@ -236,7 +288,7 @@ describe("every record has a verdict and an outcome", () => {
     assert.notStrictEqual(hasOutcome({ value, headers: [{ name: "ce_id", value: encoder.encode("1") }] })._tag, "Apply")
   })
 
-  it.each(["x", "\u0000", "€", "\ud800", "\"", "😀"])("the longest attributes of %j", (character) => {
+  it.each(["x", "\u00A0", "€", "\ud800", "\"", "😀"])("the longest attributes of %j", (character) => {
     const longest = character.repeat(1024 / character.length)
     const names = ["id", "source", "correlationid", "traceparent", "tracestate"]
     const attributes = Object.fromEntries(names.map((name) => [name, longest]))
@@ -244,8 +296,9 @@ describe("every record has a verdict and an outcome", () => {
     const zone_id = "z".repeat(32)
     for (const type of [requestTypes.create, longest]) {
       const event = envelope({ ...attributes, time, type, data: { ...data, zone_id } })
-      const verdict = hasOutcome({ value: encoder.encode(JSON.stringify(event)), headers: [] })
-      assert.strictEqual(verdict._tag, type === longest ? "Malformed" : "Apply")
+      const record = { value: encoder.encode(JSON.stringify(event)), headers: [] }
+      assert.strictEqual(hasOutcome(record)._tag, type === longest ? "Malformed" : "Apply")
+      assert.strictEqual(hasOutcome(record, () => false)._tag, "Malformed")
     }
   })
 

@@ -35,6 +35,9 @@ export interface ReadRequest {
   readonly verdict: Verdict
 }
 
+/** Whether events of a source may change a zone: for whoever runs the consumer to say. */
+export type MayChange = (source: string, zoneId: ZoneId) => boolean
+
 const isRegion = Schema.is(Region)
 const isZoneId = Schema.is(ZoneId)
 
@@ -50,12 +53,20 @@ const unusableZone: RequestIssue = {
   message: "zone_id must be 1 to 32 characters of A-Z a-z 0-9 _ -"
 }
 
+const forbiddenZone = (source: string, zoneId: ZoneId): RequestIssue => ({
+  path: "data.zone_id",
+  message: `zone ${zoneId} may not be changed by source ${source}: no allow rule of the consumer says that it may`
+})
+
 /**
  * Reads a mapping request from a record. Problems are looked for in this order: envelope, type, data and zone (malformed, all listed), then the
  * address (1146), then the vendor and the region (1157). Whether the request has expired is for the caller, who has a clock: it comes after
- * malformed and before 1146.
+ * malformed and before 1146. A zone that the source may not change is no usable zone to it; without `mayChange` every source may change every zone.
  */
-export const readRequest = (record: Pick<SourceRecord, "value" | "headers">): ReadRequest => {
+export const readRequest = (
+  record: Pick<SourceRecord, "value" | "headers">,
+  mayChange?: MayChange
+): ReadRequest => {
   const event = readCloudEvent(record)
   const operation = event.type === null ? undefined : operationOf(event.type)
   const issues = [...event.issues]
@@ -64,6 +75,9 @@ export const readRequest = (record: Pick<SourceRecord, "value" | "headers">): Re
   const zone = field(data, "zone_id")
   const zoneId = isZoneId(zone) ? zone : null
   if (event.dataWasRead && zoneId === null) issues.push(isJsonObject(data) ? unusableZone : notAnObject)
+  if (mayChange !== undefined && zoneId !== null && event.source !== null && !mayChange(event.source, zoneId)) {
+    issues.push(forbiddenZone(event.source, zoneId))
+  }
   const ip = field(data, "ip")
   const originIp = typeof ip === "string" ? canonicalize(ip) ?? null : null
   const read = (verdict: Verdict): ReadRequest => ({ event, operation: operation ?? null, zoneId, originIp, verdict })

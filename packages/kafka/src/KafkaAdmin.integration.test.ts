@@ -40,6 +40,21 @@ layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("Ka
       assert.strictEqual(yield* admin.maxMessageBytes(other), 1_048_588)
     }))
 
+  it.effect("describes a topic that is there, and no other", () =>
+    Effect.gen(function*() {
+      const admin = yield* KafkaAdmin
+      assert.strictEqual(yield* admin.brokerCount, 1)
+      const topic = yield* newTopic(3, { "retention.ms": "5000" })
+      assert.deepStrictEqual(yield* admin.describeTopic(topic, ["retention.ms", "cleanup.policy"]), {
+        partitions: 3,
+        replicationFactor: 1,
+        configs: new Map([["cleanup.policy", "delete"], ["retention.ms", "5000"]])
+      })
+      const missing = yield* uniqueTopic
+      assert.isUndefined(yield* admin.describeTopic(missing, ["retention.ms"]))
+      assert.isUndefined(yield* admin.describeTopic(missing, ["retention.ms"]))
+    }))
+
   it.effect("creates a topic once where several ask for it at the same time", () =>
     Effect.gen(function*() {
       const { brokers } = yield* KafkaBroker

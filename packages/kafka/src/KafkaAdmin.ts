@@ -15,6 +15,14 @@ export interface NewTopic {
   readonly configs?: Readonly<Record<string, string>>
 }
 
+/** A topic as it is. `configs` has those that were asked for, and is `undefined` where they may not be read. */
+export interface TopicDescription {
+  readonly partitions: number
+  /** Of the partition that has the fewest copies. */
+  readonly replicationFactor: number
+  readonly configs: ReadonlyMap<string, string> | undefined
+}
+
 /** What a group has committed for a partition: the next offset to read, and the text committed with it. */
 export interface CommittedOffset {
   readonly offset: number
@@ -28,11 +36,20 @@ const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
 export class KafkaAdmin extends Context.Service<KafkaAdmin, {
   /** Creates what is not there yet; says which topics those were. */
   readonly createTopics: (topics: ReadonlyArray<NewTopic>) => Effect.Effect<ReadonlyArray<string>, KafkaError>
+  /** How many brokers the cluster has at the moment. */
+  readonly brokerCount: Effect.Effect<number, KafkaError>
+  /** The topic with those of its settings that are named; `undefined` where there is no such topic. */
+  readonly describeTopic: (
+    topic: string,
+    configNames: ReadonlyArray<string>
+  ) => Effect.Effect<TopicDescription | undefined, KafkaError>
   readonly partitionCount: (topic: string) => Effect.Effect<number, KafkaError>
   /** The first offset that is still there, by partition. */
   readonly beginningOffsets: (topic: string) => Effect.Effect<ReadonlyMap<number, number>, KafkaError>
   /** The offset after the last record, by partition. */
   readonly endOffsets: (topic: string) => Effect.Effect<ReadonlyMap<number, number>, KafkaError>
+  /** The first offset whose record is not older than a moment (milliseconds since 1970), by partition; the end where there is none. */
+  readonly offsetsSince: (topic: string, moment: number) => Effect.Effect<ReadonlyMap<number, number>, KafkaError>
   /** By partition; partitions without a commit are left out. */
   readonly committedOffsets: (
     groupId: string,
@@ -100,6 +117,19 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
       (offsets) => new Map(offsets.map((each) => [each.partition, Number(pick(each))]))
     )
 
+  /** None where they may not be read. */
+  const configsOf = (topic: string, names: ReadonlyArray<string>) =>
+    attempt(`look up the settings of the topic ${topic}`, () =>
+      admin.describeConfigs({
+        includeSynonyms: false,
+        resources: [{ type: CONFIG_RESOURCE_TOPIC, name: topic, configNames: [...names] }]
+      })).pipe(
+        Effect.map(({ resources }) =>
+          new Map(resources[0]?.configEntries.map(({ configName, configValue }) => [configName, configValue]))
+        ),
+        Effect.catchReason("KafkaError", "Unauthorized", () => Effect.undefined)
+      )
+
   const beginningOffsets = Effect.fn("KafkaAdmin.beginningOffsets")((topic: string) =>
     offsetsOf(topic, ({ low }) => low)
   )
@@ -135,25 +165,43 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
       )
       return missing.map(({ topic }) => topic)
     }),
+    brokerCount: Effect.map(
+      attempt("list the brokers", () => admin.describeCluster()),
+      ({ brokers }) => brokers.length
+    ),
+    describeTopic: Effect.fn("KafkaAdmin.describeTopic")(function*(topic, configNames) {
+      const found = yield* lookUp([topic]).pipe(
+        Effect.map(({ topics }) => topics[0]?.partitions),
+        Effect.catchReason("KafkaError", "UnknownTopic", () => Effect.undefined)
+      )
+      if (found === undefined) return undefined
+      const copies = found.map(({ replicas }) => replicas.length)
+      return {
+        partitions: found.length,
+        replicationFactor: Math.min(...copies),
+        configs: yield* configsOf(topic, configNames)
+      }
+    }),
     partitionCount: Effect.fn("KafkaAdmin.partitionCount")(function*(topic) {
       const { topics } = yield* lookUp([topic])
       return topics[0]?.partitions.length ?? 0
     }),
     beginningOffsets,
     endOffsets: Effect.fn("KafkaAdmin.endOffsets")((topic: string) => offsetsOf(topic, ({ high }) => high)),
+    offsetsSince: Effect.fn("KafkaAdmin.offsetsSince")(function*(topic, moment) {
+      const found = yield* attempt(
+        `look up the offsets of the topic ${topic}`,
+        () => admin.fetchTopicOffsetsByTimestamp(topic, moment)
+      )
+      return new Map(found.map(({ offset, partition }) => [partition, Number(offset)]))
+    }),
     committedOffsets,
     heads: Effect.fn("KafkaAdmin.heads")(function*(groupId, topic, partitions) {
       return yield* headsOf(partitions, yield* committedOffsets(groupId, topic), beginningOffsets(topic))
     }),
     maxMessageBytes: Effect.fn("KafkaAdmin.maxMessageBytes")(function*(topic) {
-      const described = yield* attempt(`look up the settings of the topic ${topic}`, () =>
-        admin.describeConfigs({
-          includeSynonyms: false,
-          resources: [{ type: CONFIG_RESOURCE_TOPIC, name: topic, configNames: ["max.message.bytes"] }]
-        })).pipe(
-          Effect.catchReason("KafkaError", "Unauthorized", () => Effect.succeed({ resources: [] }))
-        )
-      const value = Number(described.resources[0]?.configEntries[0]?.configValue)
+      const configs = yield* configsOf(topic, ["max.message.bytes"])
+      const value = Number(configs?.get("max.message.bytes"))
       return Number.isInteger(value) && value > 0 ? value : DEFAULT_MAX_MESSAGE_BYTES
     }),
     deleteGroup: Effect.fn("KafkaAdmin.deleteGroup")(function*(groupId) {

@@ -1,4 +1,4 @@
-import { keyPartition } from "@origin-regions/kafka/KeyPartition"
+import { keyPartition } from "@origin-regions/domain/KeyPartition"
 import type { FoundRequest } from "../FoundRequest.ts"
 import type { RecentOutcome } from "../RecentOutcomes.ts"
 import { clockTime, dated, plural, type StatusReportInput } from "../StatusReport.ts"

@@ -18,6 +18,7 @@ import {
   unreachable
 } from "../fixtures/ModelKafka.ts"
 import { PartitionProgress } from "../Progress.ts"
+import { identityOf, RequestMemory } from "../RequestMemory.ts"
 import type { OwnedPartition } from "../Task.ts"
 import { layerAtLeastOnce } from "./AtLeastOnce.ts"
 
@@ -59,6 +60,8 @@ const owned = (partition: number): OwnedPartition => ({
   partition,
   progress: new PartitionProgress({ offset: 0, metadata: "" }),
   unreserved: [],
+  memory: new RequestMemory(10),
+  lookedBack: "done",
   keptBytes: 0,
   isDue: false,
   paused: false,
@@ -79,11 +82,13 @@ const settled = (
       record,
       request,
       undone,
+      identity: identityOf(request),
       attempts: 2,
       failures: 1,
       firstTriedAt: 0,
       wait: undefined,
       goesAlone: false,
+      span: undefined,
       inDoubt: false
     },
     settlement,

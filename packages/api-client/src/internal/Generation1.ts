@@ -16,6 +16,14 @@ import { originIpOf, readBatch, readEntries, readEntry } from "./MappingEntry.ts
 export const makeGeneration1 = ({ call }: Caller, basePath: string): Operations => {
   const zone = (zoneId: ZoneId) => `${basePath}/zones/${zoneId}/cache/origin_cloud_regions`
   const pathOf = ({ origin_ip, zone_id }: MappingAddress) => `${zone(zone_id)}/${origin_ip}`
+  const list: Operations["list"] = (zoneId) =>
+    call({
+      method: "GET",
+      path: zone(zoneId),
+      promised: "a list of mappings",
+      readResult: (result) =>
+        readWrapped(result, (value, modifiedOn) => readEntries(value, "origin-ip", modifiedOn, zoneId))
+    })
   return {
     create: (mapping) =>
       call({ method: "POST", path: zone(mapping.zone_id), body: bodyOf(mapping), ...oneOf(mapping) }),
@@ -30,14 +38,12 @@ export const makeGeneration1 = ({ call }: Caller, basePath: string): Operations 
       }),
     delete: (address) => call({ method: "DELETE", path: pathOf(address), ...oneOf(address) }),
     get: (address) => call({ method: "GET", path: pathOf(address), ...oneOf(address) }),
-    list: (zoneId) =>
-      call({
-        method: "GET",
-        path: zone(zoneId),
-        promised: "a list of mappings",
-        readResult: (result) =>
-          readWrapped(result, (value, modifiedOn) => readEntries(value, "origin-ip", modifiedOn, zoneId))
+    getMany: (zoneId, addresses) =>
+      Effect.map(list(zoneId), (mappings) => {
+        const there = new Map(mappings.map((mapping) => [mapping.origin_ip, { ...mapping, modified_on: null }]))
+        return new Map(addresses.map((address) => [address, there.get(address) ?? null]))
       }),
+    list,
     upsertMany: (zoneId, mappings) =>
       call({
         method: "PATCH",

@@ -120,6 +120,7 @@ export const makeGeneration2 = ({ call, spare, standstills, steadyMillis }: Call
             readResult: (result) => isRecord(result) ? found : undefined
           })),
     get,
+    getMany: (zoneId, addresses) => lookAtMany(zoneId, addresses, () => false),
     list: Effect.fnUntraced(function*(zoneId) {
       // By address: what is written meanwhile can move a mapping to a page that is still to come.
       const found = new Map<OriginIp, Mapping>()

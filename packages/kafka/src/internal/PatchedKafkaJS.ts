@@ -8,10 +8,12 @@ import { completeSends } from "./CompleteSends.ts"
 import { patchConnection } from "./ConnectionPatch.ts"
 import { patchConsumerGroup } from "./ConsumerGroupPatch.ts"
 import { rememberCoordinators } from "./CoordinatorMemory.ts"
+import { fetchRequest } from "./FetchRequest.ts"
 import { addGroupFencing } from "./GroupFencing.ts"
 import { inspectionRequests } from "./InspectionRequests.ts"
 import { groupByPartition } from "./PartitionGroups.ts"
 import { produceRequest, requestEncoder } from "./ProduceRequest.ts"
+import { recordBatches } from "./RecordBatches.ts"
 import { recordDecoder } from "./RecordDecoder.ts"
 import { transactionRequests } from "./TransactionRequests.ts"
 
@@ -77,6 +79,8 @@ patchConsumerGroup(require)
 addGroupFencing(require)
 export const transactions = transactionRequests(require)
 export const inspection = inspectionRequests(require)
+export const requestFetch = fetchRequest(require)
+export const readBatches = recordBatches(require)
 export const { KafkaJSSASLAuthenticationError } = require("kafkajs/src/errors") as {
   readonly KafkaJSSASLAuthenticationError: new(message: string) => Error
 }

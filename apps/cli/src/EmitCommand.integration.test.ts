@@ -1,0 +1,164 @@
+import { assert, layer } from "@effect/vitest"
+import { mappingOutcome, outcomeRecord, type Settlement } from "@origin-regions/domain/MappingOutcome"
+import { readRequest } from "@origin-regions/domain/RequestReader"
+import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
+import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
+import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
+import { readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
+import { KafkaTopicReader } from "@origin-regions/kafka/KafkaTopicReader"
+import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
+import { uniqueTopic } from "@origin-regions/testkit/Names"
+import { Effect, Layer, Queue, Result, Stream } from "effect"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { runProgram, startProgram } from "./fixtures/RunningProgram.ts"
+
+const Kafka = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => {
+  const settings = Result.getOrThrow(readKafkaSettings({ KAFKA_BROKERS: brokers.join(",") }))
+  return Layer.mergeAll(KafkaAdmin.layer(settings), KafkaProducer.layer(settings), KafkaTopicReader.layer(settings))
+})).pipe(Layer.provideMerge(KafkaBroker.layer))
+
+const newDirectory = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "cli-"))),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+)
+
+/** Stands for a consumer that knows but one region: everything else is rejected with 1157, and `unanswered` is left alone. */
+const answering = Effect.fnUntraced(function*(requests: string, outcomes: string, unanswered?: string) {
+  const { read } = yield* KafkaTopicReader
+  const { send } = yield* KafkaProducer
+  const settle = (record: SourceRecord) => {
+    const request = readRequest(record)
+    const { event, verdict } = request
+    if (event.id === unanswered) return Effect.void
+    const settlement: Settlement =
+      verdict._tag === "Apply" && verdict.change.operation !== "delete" && verdict.change.region === "us-east-1"
+        ? { _tag: "Succeeded", result: "upserted", mapping: null, recovered: false }
+        : { _tag: "Rejected", code: 1157, message: "no" }
+    const outcome = mappingOutcome({ groupId: "group", record, request, settlement, attempts: 1, settledAt: 0 })
+    return send([{ topic: outcomes, record: outcomeRecord(outcome, record.key) }])
+  }
+  yield* Effect.forkScoped(Stream.runForEach(read({ topic: requests, from: "beginning" }), settle))
+})
+
+const newTopics = Effect.gen(function*() {
+  const { brokers } = yield* KafkaBroker
+  const [requests, outcomes] = [yield* uniqueTopic, yield* uniqueTopic]
+  yield* KafkaAdmin.use(({ createTopics }) =>
+    createTopics([{ topic: requests, partitions: 2 }, { topic: outcomes, partitions: 2 }])
+  )
+  return {
+    requests,
+    outcomes,
+    environment: { KAFKA_BROKERS: brokers.join(","), REQUESTS_TOPIC: requests, OUTCOMES_TOPIC: outcomes }
+  }
+})
+
+const head = "operation,zone_id,ip,vendor,region"
+
+layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-regions emit", (it) => {
+  it.effect("waits for what comes of a table, and writes what did not succeed so that it can be corrected and sent", () =>
+    Effect.gen(function*() {
+      const { environment, outcomes, requests } = yield* newTopics
+      const directory = yield* newDirectory
+      yield* answering(requests, outcomes)
+      writeFileSync(
+        join(directory, "rows.csv"),
+        `${head}\nupsert,z,192.0.2.1,aws,us-east-1\ncreate,z,192.0.2.2,aws,us-east-9\nupsert,z,192.0.2.3,aws,us-east-1\n`
+      )
+      const args = ["emit", "--file", "rows.csv", "--wait", "--failed-to", "failed.csv"]
+      const first = yield* runProgram({ args, environment, directory })
+      assert.deepStrictEqual([first.code, first.stderr], [3, "1 of 3 requests did not succeed.\n"])
+      assert.deepStrictEqual(first.stdout.split("\n").map((line) => line.replaceAll(/ +/g, " ")), [
+        `Sent 3 requests to ${requests}.`,
+        "outcome requests",
+        "upserted 2",
+        "1157 1",
+        "",
+        "line 3 create z/192.0.2.2 1157: no such vendor, or no such region of it",
+        ""
+      ])
+      const failed = readFileSync(join(directory, "failed.csv"), "utf8")
+      assert.strictEqual(
+        failed,
+        `${head},expires,outcome,problem\ncreate,z,192.0.2.2,aws,us-east-9,,1157,"no such vendor, or no such region of it"\n`
+      )
+
+      writeFileSync(join(directory, "rows.csv"), failed.replace("us-east-9", "us-east-1"))
+      const corrected = yield* runProgram({ args: [...args, "--json"], environment, directory })
+      assert.deepStrictEqual([corrected.code, corrected.stderr], [0, ""])
+      assert.deepStrictEqual(JSON.parse(corrected.stdout), {
+        topic: requests,
+        sent: 1,
+        answered: 1,
+        outcomes: { upserted: 1 },
+        unsuccessful: []
+      })
+      assert.strictEqual(readFileSync(join(directory, "failed.csv"), "utf8").split("\n").length, 2)
+    }))
+
+  it.effect("lists in JSON what did not succeed, of the requests and no others", () =>
+    Effect.gen(function*() {
+      const { environment, outcomes, requests } = yield* newTopics
+      yield* answering(requests, outcomes)
+      const zone = { zone_id: "z", vendor: "aws", region: "nowhere" }
+      const stdin = `${JSON.stringify({ ...zone, ip: "192.0.2.1", id: "first" })}\nno JSON\n`
+      // Another one's.
+      yield* runProgram({ args: ["emit", "--file", "-"], environment, stdin: stdin.split("\n")[0] ?? "" })
+      const { code, stderr, stdout } = yield* runProgram({
+        args: ["emit", "--file", "-", "--source", "/mine", "--allow-invalid", "--wait", "--json"],
+        environment,
+        stdin
+      })
+      assert.strictEqual(code, 3)
+      assert.match(stderr, /^1 request without id and source .*\n2 of 2 requests did not succeed\.\n$/)
+      assert.deepStrictEqual(JSON.parse(stdout), {
+        topic: requests,
+        sent: 2,
+        answered: 1,
+        outcomes: { 1157: 1 },
+        unsuccessful: [{
+          row: 1,
+          place: "line 1",
+          id: "first",
+          address: "z/192.0.2.1",
+          code: "1157",
+          message: "no such vendor, or no such region of it"
+        }]
+      })
+    }))
+
+  it.effect("says at Ctrl-C how many are still unanswered", () =>
+    Effect.gen(function*() {
+      const { environment, outcomes, requests } = yield* newTopics
+      yield* answering(requests, outcomes, "never")
+      const row = { zone_id: "z", ip: "192.0.2.1", vendor: "aws", region: "us-east-1" }
+      const stdin = `${JSON.stringify({ ...row, id: "never" })}\n`
+      const waiting = yield* startProgram({ args: ["emit", "--file", "-", "--wait"], environment, stdin })
+      yield* Queue.take(waiting.lines)
+      waiting.child.kill("SIGINT")
+      const { code, stderr } = yield* waiting.ended
+      assert.deepStrictEqual([code, stderr], [130, `Sent 1 request to ${requests}; 1 of them are still unanswered.\n`])
+    }))
+
+  it.effect("tells twenty problems and how many more there are, and has sent nothing", () =>
+    Effect.gen(function*() {
+      const { environment } = yield* newTopics
+      const stdin = Array.from({ length: 23 }, () => "{}").join("\n")
+      const { code, stderr, stdout } = yield* runProgram({
+        args: ["emit", "--file", "-", "--operation", "delete", "--json"],
+        environment,
+        stdin
+      })
+      assert.strictEqual(code, 2)
+      const lines = stderr.split("\n")
+      assert.deepStrictEqual([lines.length, lines[19]?.slice(0, 8), lines[20]], [
+        23,
+        "line 10:",
+        "… and 26 more problems."
+      ])
+      const { more, problems, sent } = JSON.parse(stdout)
+      assert.deepStrictEqual([sent, problems.length, more], [0, 20, 26])
+    }))
+})

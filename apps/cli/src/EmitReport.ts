@@ -1,0 +1,75 @@
+import { readRequest } from "@origin-regions/domain/RequestReader"
+import { formatTimestamp } from "@origin-regions/domain/Timestamp"
+import { stringify } from "csv-stringify/sync"
+import { describeOutcome, outcomeRow } from "./OutcomeTable.ts"
+import type { AwaitedOutcomes, Unsuccessful } from "./OutcomeWait.ts"
+import type { RequestRow } from "./RequestRows.ts"
+import { textColumns } from "./TextColumns.ts"
+
+/** More of them are counted only. */
+const LISTED = 20
+
+const byCount = (codes: ReadonlyMap<string, number>) => [...codes].sort(([, one], [, other]) => other - one)
+
+/** For a person: how many got which code, and below that what did not succeed. */
+export const outcomeSummary = ({ codes, unsuccessful }: AwaitedOutcomes): string => {
+  const listed = unsuccessful.toSorted((one, other) => one.number - other.number).slice(0, LISTED)
+  const more = unsuccessful.length - listed.length
+  return [
+    ...textColumns([["outcome", "requests"], ...byCount(codes).map(([code, count]) => [code, String(count)])]),
+    ...listed.length === 0 ? [] : [""],
+    ...textColumns(listed.map(({ outcome, place }) => {
+      const { asked, code, meaning } = outcomeRow(outcome)
+      return [...place === "" ? [] : [place], asked, `${code}: ${meaning}`]
+    })),
+    ...more === 0 ? [] : [`… and ${more} more`]
+  ].join("\n")
+}
+
+/** For a program. */
+export const outcomeSummaryJson = ({ answered, codes, unsuccessful }: AwaitedOutcomes) => ({
+  answered,
+  outcomes: Object.fromEntries(byCount(codes)),
+  unsuccessful: unsuccessful.map(({ number, outcome, place }) => ({
+    ...place === "" ? {} : { row: number, place },
+    id: outcome.data.request.id,
+    address: outcome.subject,
+    code: outcome.outcomecode,
+    message: describeOutcome(outcome)
+  }))
+})
+
+const COLUMNS = ["operation", "zone_id", "ip", "vendor", "region", "expires", "outcome", "problem"] as const
+
+const encoder = new TextEncoder()
+
+const fieldsOf = (data: unknown): Readonly<Record<string, unknown>> =>
+  typeof data === "object" && data !== null ? { ...data } : {}
+
+/** A row to be corrected and sent again, with what is wrong with it in columns that are not read. */
+const failedRow = ({ text }: RequestRow, { outcome }: Unsuccessful) => {
+  const { event, operation } = readRequest({ value: encoder.encode(text), headers: [] })
+  const { ip, region, vendor, zone_id } = fieldsOf(event.data)
+  return {
+    operation: operation ?? event.type ?? undefined,
+    zone_id,
+    ip,
+    vendor,
+    region,
+    expires: event.expiresAt === null ? undefined : formatTimestamp(event.expiresAt),
+    outcome: outcome.outcomecode,
+    problem: describeOutcome(outcome)
+  }
+}
+
+/** What did not succeed, as a file for `emit --file`: CSV where the path says so, and otherwise one row in JSON a line. */
+export const failedRows = (path: string) => {
+  const isCsv = path.endsWith(".csv")
+  return {
+    head: isCsv ? stringify([COLUMNS]) : "",
+    line: (row: RequestRow, unsuccessful: Unsuccessful): string => {
+      const failed = failedRow(row, unsuccessful)
+      return isCsv ? stringify([COLUMNS.map((column) => failed[column])]) : `${JSON.stringify(failed)}\n`
+    }
+  }
+}
