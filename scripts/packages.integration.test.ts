@@ -125,7 +125,8 @@ layer(Layer.mergeAll(Packed.layer, NodeServices.layer), { excludeTestServices: t
           "@origin-regions/cli",
           "@origin-regions/consumer",
           "@origin-regions/emitter",
-          "@origin-regions/settings"
+          "@origin-regions/settings",
+          "@origin-regions/telemetry"
         ])
         for (const { manifest, manifestText } of packed) {
           assert.notMatch(manifestText, /"(workspace|catalog|link|file):/)
@@ -142,7 +143,10 @@ layer(Layer.mergeAll(Packed.layer, NodeServices.layer), { excludeTestServices: t
       Effect.gen(function*() {
         for (const { files } of yield* Packed) {
           for (const file of files) {
-            assert.match(file, /^package\/(LICENSE|README\.md|package\.json|dist\/.*(\.js|\.json|\.d\.ts))$/)
+            assert.match(
+              file,
+              /^package\/(LICENSE|README\.md|package\.json|dist\/.*(\.js|\.json|\.d\.ts)|dist\/page\/.*\.(html|css|svg))$/
+            )
             assert.notMatch(file, /test|fixtures|bench|vectors/)
           }
           assert.includeMembers([...files], ["package/LICENSE", "package/README.md"])
