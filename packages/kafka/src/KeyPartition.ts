@@ -1,4 +1,4 @@
-import { murmur2 } from "./internal/Partitioner.ts"
+import { murmur2 } from "./internal/Murmur2.ts"
 
-/** The partition that our producers and Java clients choose for a key, of so many. */
-export const partitionOfKey = (key: Uint8Array, partitions: number): number => (murmur2(key) & 0x7fffffff) % partitions
+/** The partition of so many that a record with this key is in, if a Java client wrote it, or one of ours. */
+export const keyPartition = (key: Uint8Array, partitions: number): number => (murmur2(key) & 0x7fffffff) % partitions

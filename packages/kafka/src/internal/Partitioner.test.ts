@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { javaCompatible, murmur2 } from "./Partitioner.ts"
+import { murmur2 } from "./Murmur2.ts"
+import { javaCompatible } from "./Partitioner.ts"
 import { Partitioners } from "./PatchedKafkaJS.ts"
 
 const bytes = (text: string) => new TextEncoder().encode(text)
