@@ -127,7 +127,7 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("origin
       assert.strictEqual(refused.code, 1)
       assert.match(
         refused.stderr,
-        /^Could not read the zone \S+: .*\nSet CLOUDFLARE_API_TOKEN to one that may read the zone\.\n$/
+        /^Could not read the zone \S+: .*\nSet CLOUDFLARE_API_TOKEN to one that may read and edit the zone\.\n$/
       )
     }))
 })
