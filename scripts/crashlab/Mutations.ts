@@ -39,7 +39,7 @@ export const mutations = {
   /** Nobody looks whether a request has come before. */
   memory: {
     file: "apps/consumer/src/Task.ts",
-    text: "identity === undefined || inDoubt ? undefined : owner.memory.before(identity, record.offset)",
+    text: "identity === undefined ? undefined : owner.memory.before(identity, record.offset)",
     replacement: "undefined"
   },
   /** Who is given a partition reads nothing again of what was settled before. */

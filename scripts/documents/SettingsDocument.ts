@@ -12,6 +12,7 @@ export const settingTables: Readonly<Record<string, ReadonlyArray<Declarations>>
   "consumer": [consumerSettings.api, consumerSettings.own],
   "command line": [{ brokers: cliSettings.brokers }],
   "api": [apiServerSettings],
+  "traces": [consumerSettings.traces],
   "start": [startSettings]
 }
 

@@ -1,3 +1,4 @@
+import type { Span } from "@origin-regions/telemetry/Span"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { randomUUID } from "node:crypto"
 
@@ -8,6 +9,8 @@ export interface Exchange {
   readonly id: string
   /** What its answer will carry, whatever that turns out to be. */
   readonly headers: Record<string, string>
+  /** Where it is recorded. */
+  span: Span | undefined
 }
 
 const REQUEST_ID = "x-request-id"
@@ -19,8 +22,14 @@ export const beginExchange = (request: HttpServerRequest.HttpServerRequest): Exc
   const own = request.headers[REQUEST_ID] ?? ""
   // Node's UUIDs draw on a pool of random bytes: a tenth of the cost of asking the system each time.
   const id = ACCEPTABLE.test(own) ? own : randomUUID()
-  return { request, id, headers: { [REQUEST_ID]: id } }
+  return { request, id, headers: { [REQUEST_ID]: id }, span: undefined }
 }
+
+/** What a line about a request says of it. */
+export const exchangeFields = ({ id, span }: Exchange) => ({
+  request_id: id,
+  ...(span === undefined ? undefined : { trace_id: span.traceId, span_id: span.spanId })
+})
 
 /** The answer with all that it is to carry. `now` is in milliseconds since 1970. */
 export const endExchange = (

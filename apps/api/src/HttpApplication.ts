@@ -1,8 +1,9 @@
+import { Tracing } from "@origin-regions/telemetry/Tracing"
 import { Cause, Clock, Effect, Layer } from "effect"
 import { FindMyWay, HttpRouter, HttpServerError, HttpServerRequest, type HttpServerResponse } from "effect/http"
 import * as AuditRoutes from "./AuditRoutes.ts"
 import { failure, noRoute } from "./Envelope.ts"
-import { beginExchange, endExchange, type Exchange } from "./Exchange.ts"
+import { beginExchange, endExchange, type Exchange, exchangeFields } from "./Exchange.ts"
 import { withFaults } from "./FaultInjection.ts"
 import * as FaultRoutes from "./FaultRoutes.ts"
 import { Faults } from "./Faults.ts"
@@ -10,6 +11,7 @@ import * as Generation1Routes from "./Generation1Routes.ts"
 import * as Generation2Routes from "./Generation2Routes.ts"
 import type { Operation } from "./Operations.ts"
 import { requestMetrics } from "./RequestMetrics.ts"
+import { beginServerSpan, endServerSpan } from "./ServerSpan.ts"
 import { Settings } from "./Settings.ts"
 import * as SystemRoutes from "./SystemRoutes.ts"
 
@@ -26,6 +28,7 @@ export const httpApplication = Effect.gen(function*() {
   const { fatesOf } = yield* Faults
   const clock = yield* Clock.Clock
   const { count } = yield* requestMetrics
+  const tracing = yield* Tracing
 
   const operations = FindMyWay.make<Operation>(pathForm)
   for (const generation of generations) {
@@ -43,10 +46,13 @@ export const httpApplication = Effect.gen(function*() {
     return noRoute
   })
 
+  const find = ({ method }: HttpServerRequest.HttpServerRequest, url: string) =>
+    operations.find(method === "HEAD" ? "GET" : method, url)
+
   const answered = (exchange: Exchange) => {
     const { request } = exchange
     const url = withWholeSegments(request.url)
-    const found = operations.find(request.method === "HEAD" ? "GET" : request.method, url)
+    const found = find(request, url)
     if (found !== undefined) return found.handler.answer(exchange, found) ?? unrouted
     return url === request.url
       ? besideTheContract
@@ -54,7 +60,10 @@ export const httpApplication = Effect.gen(function*() {
   }
 
   /** The answer to what nothing has answered. */
-  const answerFailure = (cause: Cause.Cause<unknown>): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
+  const answerFailure = (
+    exchange: Exchange,
+    cause: Cause.Cause<unknown>
+  ): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
     // The client has gone, or the server is closing its last connections: nobody reads an answer.
     if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
     const problem = Cause.squash(cause)
@@ -70,16 +79,32 @@ export const httpApplication = Effect.gen(function*() {
       }
     }
     count("none", "none", "internal_error")
-    return Effect.as(Effect.logError("Unexpected fault", cause), failure(["internal_error"]))
+    return Effect.as(
+      Effect.annotateLogs(Effect.logError("Unexpected fault", cause), exchangeFields(exchange)),
+      failure(["internal_error"])
+    )
+  }
+
+  /** Of requests to operations: what is asked for the server's own sake leaves no traces. */
+  const beginSpan = (tracing: Tracing, { id, request }: Exchange) => {
+    const found = find(request, withWholeSegments(request.url))
+    if (found === undefined) return undefined
+    return beginServerSpan(tracing, request, id, { path: found.handler.path, zoneId: found.params["zone_id"] })
   }
 
   return Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
     const exchange = beginExchange(request)
-    const answering = Effect.catchCause(Effect.suspend(() => answered(exchange)), answerFailure)
-    return Effect.map(
+    const span = tracing === undefined ? undefined : beginSpan(tracing, exchange)
+    if (span !== undefined) exchange.span = span
+    const answering = Effect.catchCause(
+      Effect.suspend(() => answered(exchange)),
+      (cause) => answerFailure(exchange, cause)
+    )
+    const answer = Effect.map(
       faults ? withFaults(fatesOf, request, answering) : answering,
       (response) => endExchange(exchange, response, clock.currentTimeMillisUnsafe())
     )
+    return span === undefined ? answer : Effect.onExit(answer, (exit) => Effect.sync(() => endServerSpan(span, exit)))
   })
 })
 

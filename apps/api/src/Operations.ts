@@ -5,7 +5,7 @@ import type { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/h
 import type { HttpApiEndpoint } from "effect/http-api"
 import { Authentication } from "./Authentication.ts"
 import { failure, type Payload, success } from "./Envelope.ts"
-import type { Exchange } from "./Exchange.ts"
+import { type Exchange, exchangeFields } from "./Exchange.ts"
 import type { Author } from "./MappingStore.ts"
 import type { BatchResult, OriginRegionsError, Refusal } from "./OriginRegions.ts"
 import { requestMetrics } from "./RequestMetrics.ts"
@@ -82,12 +82,15 @@ export const operationsOf = Effect.fnUntraced(function*<Declared extends Endpoin
       count(generation, name, "ok")
       return Effect.succeed(success(payload))
     }
-    const onFailure = (error: OriginRegionsError) => {
+    const onFailure = (error: OriginRegionsError, exchange: Exchange, zoneId: ZoneId) => {
       const errorName = names[error.reason._tag]
       count(generation, name, errorName)
       const response = failure([errorName])
       return error.reason._tag === "StoreFailed"
-        ? Effect.as(Effect.logError(error.message, { generation, operation: name }), response)
+        ? Effect.logError(error.message).pipe(
+          Effect.annotateLogs({ ...exchangeFields(exchange), zone_id: zoneId, generation, operation: name }),
+          Effect.as(response)
+        )
         : Effect.succeed(response)
     }
 
@@ -107,7 +110,7 @@ export const operationsOf = Effect.fnUntraced(function*<Declared extends Endpoin
         const author = { tokenId: admission.tokenId, requestId, generation, operation: name }
         return Effect.matchEffect(runs[name]({ zoneId, originIp, query: searchParams, request, author }), {
           onSuccess,
-          onFailure
+          onFailure: (error) => onFailure(error, exchange, zoneId)
         }).pipe(
           Effect.onExit(() => Effect.sync(() => took(Number(clock.monotonicTimeNanosUnsafe() - start) / 1e9))),
           Effect.interruptible

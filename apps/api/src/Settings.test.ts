@@ -41,6 +41,7 @@ describe("Settings", () => {
         requestTimeout: Duration.seconds(30),
         generations: [1, 2],
         faults: false,
+        traces: undefined,
         logFormat: "json",
         logLevel: "Info"
       })

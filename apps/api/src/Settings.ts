@@ -13,6 +13,7 @@ import {
   trueOrFalse,
   wholeNumber
 } from "@origin-regions/settings/SettingType"
+import { readTraceSettings, type TraceSettings, traceSettings } from "@origin-regions/telemetry/TraceSettings"
 import { Context, type Duration, Effect, Layer, Redacted, Result } from "effect"
 import { type Grant, readGrants } from "./Grant.ts"
 
@@ -131,6 +132,9 @@ export const apiServerSettings = {
   })
 }
 
+/** Where its traces go. */
+export const apiTraceSettings = traceSettings("origin-regions-api")
+
 type Read = Values<typeof apiServerSettings>
 
 /** What the API is told, ready to be used. */
@@ -144,13 +148,17 @@ export class Settings extends Context.Service<
     readonly grants: ReadonlyArray<Grant>
     readonly rateLimit: RateLimitSettings | undefined
     readonly generations: ReadonlyArray<Generation>
+    /** `undefined`: there are none. */
+    readonly traces: TraceSettings | undefined
   }
 >()("@origin-regions/api/Settings") {
   /** Reads every setting before it reports any problem. */
   static readonly layer = Layer.effect(
     Settings,
     Effect.gen(function*() {
-      const settings = read(new SettingReader(yield* configuredEnvironment(apiServerSettings)))
+      const settings = read(
+        new SettingReader(yield* configuredEnvironment({ ...apiServerSettings, ...apiTraceSettings }))
+      )
       return Result.isSuccess(settings) ? settings.success : yield* new SettingsError({ problems: settings.failure })
     })
   )
@@ -182,6 +190,7 @@ const read = (reader: SettingReader) => {
       return { email: pair.slice(0, colon), key: Redacted.make(pair.slice(colon + 1), { label: "API_KEYS" }) }
     }),
     grants: grantsOf(reader, tokensFile),
+    traces: readTraceSettings(reader, apiTraceSettings, reader.readAll(apiTraceSettings)),
     rateLimit: rateLimit === undefined
       ? undefined
       : { requests: rateLimit, window: rateLimitWindow, block: rateLimitBlock },

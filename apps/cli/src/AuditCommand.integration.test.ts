@@ -4,54 +4,14 @@ import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
 import { deleteRecordsBefore, setOffset } from "@origin-regions/kafka/fixtures/KafkaTampering"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
-import { KafkaScan } from "@origin-regions/kafka/KafkaScan"
-import { type KafkaSettings, readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
-import { KafkaTopicReader } from "@origin-regions/kafka/KafkaTopicReader"
-import { Api } from "@origin-regions/testkit/Api"
 import * as Consumer from "@origin-regions/testkit/Consumer"
-import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
-import { Leash } from "@origin-regions/testkit/Leash"
-import { uniqueGroup, uniqueTopic, uniqueZoneId } from "@origin-regions/testkit/Names"
-import { Context, Effect, Layer, Option, Result, Stream } from "effect"
+import { uniqueZoneId } from "@origin-regions/testkit/Names"
+import { Effect, Option } from "effect"
 import { type AuditPlan, readAudit } from "./AuditReading.ts"
 import { auditText, problemCount } from "./AuditReport.ts"
 import { runProgram } from "./fixtures/RunningProgram.ts"
+import { type Environment, readRecords, Surroundings, surroundings, TestSettings } from "./fixtures/Surroundings.ts"
 import { requestText, requestTextRecord } from "./RequestText.ts"
-
-class TestSettings extends Context.Service<TestSettings, KafkaSettings>()("@origin-regions/cli/TestSettings") {}
-
-const Surroundings = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => {
-  const settings = Result.getOrThrow(readKafkaSettings({ KAFKA_BROKERS: brokers.join(",") }))
-  return Layer.mergeAll(
-    Layer.succeed(TestSettings, settings),
-    KafkaAdmin.layer(settings),
-    KafkaProducer.layer(settings),
-    KafkaScan.layer(settings),
-    KafkaTopicReader.layer(settings)
-  )
-})).pipe(Layer.provideMerge(Layer.mergeAll(KafkaBroker.layer, Api.layer, Leash.layer)))
-
-/** Topics of one partition each for requests and outcomes, so that it is known which record has which offset. */
-const surroundings = Effect.gen(function*() {
-  const { brokers } = yield* KafkaBroker
-  const { baseUrl, token } = yield* Api
-  const [requests, outcomes, deadLetters] = [yield* uniqueTopic, yield* uniqueTopic, yield* uniqueTopic]
-  yield* KafkaAdmin.use(({ createTopics }) =>
-    createTopics([requests, outcomes, deadLetters].map((topic) => ({ topic, partitions: 1 })))
-  )
-  return {
-    KAFKA_BROKERS: brokers.join(","),
-    KAFKA_GROUP_ID: yield* uniqueGroup,
-    REQUESTS_TOPIC: requests,
-    OUTCOMES_TOPIC: outcomes,
-    DEAD_LETTERS_TOPIC: deadLetters,
-    CLOUDFLARE_BASE_URL: baseUrl,
-    CLOUDFLARE_API_TOKEN: token,
-    HTTP_PORT: "0"
-  }
-})
-
-type Environment = Effect.Success<typeof surroundings>
 
 const sendUpserts = Effect.fnUntraced(function*({ REQUESTS_TOPIC: topic }: Environment, zone: string, count: number) {
   const texts = Array.from({ length: count }, (_, index) =>
@@ -69,9 +29,6 @@ const sendUpserts = Effect.fnUntraced(function*({ REQUESTS_TOPIC: topic }: Envir
     }))
   yield* KafkaProducer.use(({ send }) => send(texts.map((text) => ({ topic, record: requestTextRecord(text) }))))
 })
-
-const readOutcomes = ({ OUTCOMES_TOPIC: topic }: Environment, count: number) =>
-  KafkaTopicReader.use(({ read }) => read({ topic, from: "beginning" }).pipe(Stream.take(count), Stream.runCollect))
 
 const planOf = (environment: Environment): AuditPlan => ({
   requestsTopic: environment.REQUESTS_TOPIC,
@@ -97,7 +54,7 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("origin
       yield* sendUpserts(environment, yield* uniqueZoneId, 20)
       const answers = yield* Effect.scoped(Effect.gen(function*() {
         const consumer = yield* Consumer.start(environment)
-        const answers = yield* readOutcomes(environment, 20)
+        const answers = yield* readRecords(environment.OUTCOMES_TOPIC, 20)
         yield* consumer.terminate
         return answers
       }))

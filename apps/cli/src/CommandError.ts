@@ -31,6 +31,27 @@ export class NotAllSucceeded extends Schema.TaggedError<NotAllSucceeded>()("NotA
   }
 }
 
+/** Nothing of what was asked for is there, as was printed. */
+export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {}) {
+  override get message() {
+    return "Nothing was found."
+  }
+}
+
+/** The API refused, or did not do its part. */
+export class ApiFailed extends Schema.TaggedError<ApiFailed>()("ApiFailed", {
+  problem: Schema.String,
+  /** The reason's name. */
+  name: Schema.String,
+  /** The API's own, where it has told one. */
+  code: Schema.optionalKey(Schema.Finite),
+  fix: Schema.optionalKey(Schema.String)
+}) {
+  override get message() {
+    return this.fix === undefined ? this.problem : `${this.problem}\n${this.fix}`
+  }
+}
+
 /** A file cannot be written. */
 export class UnwritableFile extends Schema.TaggedError<UnwritableFile>()("UnwritableFile", {
   path: Schema.String,
@@ -95,6 +116,27 @@ export class NotProved extends Schema.TaggedError<NotProved>()("NotProved", {}) 
   }
 }
 
+/** Requests that would be refused, so that none is sent; which, was printed. */
+export class WouldBeRefused extends Schema.TaggedError<WouldBeRefused>()("WouldBeRefused", {
+  refused: Schema.Int,
+  all: Schema.Int
+}) {
+  override get message() {
+    return `${this.refused} of ${this.all} requests would be refused. Nothing was sent.`
+  }
+}
+
+/** A zone is not as it should be; how, was printed. */
+export class ZoneDiffers extends Schema.TaggedError<ZoneDiffers>()("ZoneDiffers", {
+  zone: Schema.String,
+  differences: Schema.Int
+}) {
+  override get message() {
+    const differs = this.differences === 1 ? "1 mapping differs" : `${this.differences} mappings differ`
+    return `${differs}. With --apply the zone ${this.zone} is asked to be as it should.`
+  }
+}
+
 const exitCodeOf = {
   WrongUsage: 2,
   InvalidRequests: 2,
@@ -102,10 +144,14 @@ const exitCodeOf = {
   WrongSettings: 2,
   KafkaFailed: 1,
   UnwritableFile: 1,
+  NotFound: 1,
+  ApiFailed: 1,
   NotAllSucceeded: 3,
   ChecksFailed: 1,
   TopicsDiffer: 1,
-  NotProved: 1
+  NotProved: 1,
+  WouldBeRefused: 1,
+  ZoneDiffers: 1
 } as const
 
 /**
@@ -119,11 +165,15 @@ export class CommandError extends Schema.TaggedError<CommandError>()("CommandErr
     UnreadableFile,
     WrongSettings,
     UnwritableFile,
+    NotFound,
+    ApiFailed,
     KafkaFailed,
     NotAllSucceeded,
     ChecksFailed,
     TopicsDiffer,
-    NotProved
+    NotProved,
+    WouldBeRefused,
+    ZoneDiffers
   ])
 }) {
   override get message() {

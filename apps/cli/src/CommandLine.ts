@@ -3,15 +3,22 @@ import { Effect, Layer } from "effect"
 import { CliConfig, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { SecureRandom } from "effect/crypto"
 import manifest from "../package.json" with { type: "json" }
+import { apiCommand } from "./ApiCommand.ts"
 import { auditCommand } from "./AuditCommand.ts"
+import { layerApi } from "./CliApi.ts"
 import { CliSettings } from "./CliSettings.ts"
 import { configCommand } from "./ConfigCommand.ts"
 import { emitCommand } from "./EmitCommand.ts"
 import { exitCodes } from "./ExitCodes.ts"
+import { exportCommand } from "./ExportCommand.ts"
 import { invocationPresenter } from "./InvocationPresenter.ts"
+import { planCommand } from "./PlanCommand.ts"
+import { reconcileCommand } from "./ReconcileCommand.ts"
+import { replayCommand } from "./ReplayCommand.ts"
 import { SteerSettings } from "./SteerSettings.ts"
 import { topicsCommand } from "./TopicsCommand.ts"
 import { watchCommand } from "./WatchCommand.ts"
+import { whereCommand } from "./WhereCommand.ts"
 
 const description = [
   "Send mapping requests to Kafka, watch what becomes of them, and look after topics and settings.",
@@ -32,14 +39,21 @@ const builtIns = [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, G
 /** All commands. */
 export const commandLine = (environment: Environment) => {
   const settings = CliSettings.layer(environment)
+  const api = layerApi(environment)
   const steer = SteerSettings.layer(environment)
   return Command.make("origin-regions").pipe(
     Command.withDescription(description),
     Command.withSubcommands([
       emitCommand.pipe(Command.provide(settings)),
       watchCommand.pipe(Command.provide(settings)),
+      whereCommand.pipe(Command.provide(settings), Command.provide(steer)),
+      exportCommand.pipe(Command.provide(api)),
+      apiCommand.pipe(Command.provide(api)),
       topicsCommand.pipe(Command.provide(settings)),
       auditCommand.pipe(Command.provide(settings), Command.provide(steer)),
+      planCommand(api).pipe(Command.provide(settings)),
+      reconcileCommand(api).pipe(Command.provide(settings)),
+      replayCommand.pipe(Command.provide(settings)),
       configCommand(environment)
     ])
   )

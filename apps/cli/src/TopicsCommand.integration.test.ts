@@ -42,7 +42,7 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
 
       const again = yield* topics(environment, "create", "--partitions", "4")
       assert.deepStrictEqual(
-        [again.code, again.stdout.replaceAll("was there", "created"), again.stderr],
+        [again.code, again.stdout.replaceAll("is there", "created"), again.stderr],
         [0, created.stdout, ""]
       )
       const checked = yield* topics(environment, "check", "--partitions", "4", "--json")
@@ -69,7 +69,7 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
       assert.deepStrictEqual([created.code, created.stderr], [0, ""])
       assert.match(
         created.stdout,
-        /was there.*\n +differs +partitions is 2; it should be 12 or more\n +differs +retention\.ms is 60000; /
+        /is there.*\n +differs +partitions is 2; it should be 12 or more\n +differs +retention\.ms is 60000; /
       )
       const checked = yield* topics(environment, "check", "--json")
       assert.deepStrictEqual([checked.code, checked.stderr], [1, "1 of 3 topics are not as they should be.\n"])

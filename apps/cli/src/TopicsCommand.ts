@@ -62,7 +62,7 @@ const find = Effect.fnUntraced(function*(layout: TopicLayout, created: ReadonlyA
 
 const counted = (number: number, one: string, more: string) => `${number} ${number === 1 ? one : more}`
 
-const WORDS = { created: "created", there: "was there", missing: "is not there" } as const
+const WORDS = { created: "created", there: "is there", missing: "is not there" } as const
 
 const lines = (findings: ReadonlyArray<TopicFinding>): ReadonlyArray<string> =>
   textColumns(findings.flatMap(({ differences, partitions, replicationFactor, state, topic }) => [

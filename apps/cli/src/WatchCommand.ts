@@ -1,13 +1,16 @@
-import { readOutcome } from "@origin-regions/domain/MappingOutcome"
+import { type MappingOutcome, readOutcome } from "@origin-regions/domain/MappingOutcome"
 import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
+import { ZoneId } from "@origin-regions/domain/ZoneId"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaTopicReader } from "@origin-regions/kafka/KafkaTopicReader"
 import { Console, Effect, Option, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import { CliSettings, kafkaFailed, sayingWhereItWaits } from "./CliSettings.ts"
+import { CommandError, WrongUsage } from "./CommandError.ts"
 import { exitCodes } from "./ExitCodes.ts"
 import { jsonFlag } from "./JsonFlag.ts"
-import { outcomeRow, tableHead, tableRow } from "./OutcomeTable.ts"
+import { kindOf, outcomeRow, tableHead, tableRow } from "./OutcomeTable.ts"
+import { sinceFlag, sinceMoment } from "./Since.ts"
 import { type TableStyle, tableStyle } from "./TableStyle.ts"
 
 const UUID_LENGTH = 36
@@ -17,32 +20,69 @@ const parameters = {
     Flag.withDescription("Start with the oldest outcome that is kept, instead of the next one"),
     Flag.withDefault(false)
   ),
+  since: sinceFlag("Start with the outcomes from then on"),
+  zone: Flag.String("zone").pipe(Flag.withDescription("Only of this zone"), Flag.withSchema(ZoneId), Flag.optional),
+  code: Flag.String("code").pipe(
+    Flag.withDescription("Only with this code, such as created or 1145; can be given several times"),
+    Flag.atLeast(0)
+  ),
+  type: Flag.Literals("type", ["succeeded", "rejected", "failed"]).pipe(
+    Flag.withDescription("Only of this type; can be given several times"),
+    Flag.atLeast(0)
+  ),
+  source: Flag.String("source").pipe(
+    Flag.withDescription("Only what answers requests of this source"),
+    Flag.optional
+  ),
   json: jsonFlag("Print each outcome as it is: one CloudEvent in JSON a line")
 }
 
-const printRecord = Effect.fnUntraced(function*(record: SourceRecord, style: TableStyle | "json") {
+type Flags = Command.Command.Config.Infer<typeof parameters>
+
+/** Whether an outcome is one of those that are asked for. */
+const isAskedFor = ({ code, source, type, zone }: Flags) => (outcome: MappingOutcome): boolean =>
+  (Option.isNone(zone) || outcome.subject?.startsWith(`${zone.value}/`) === true) &&
+  (code.length === 0 || code.includes(outcome.outcomecode)) &&
+  (type.length === 0 || type.includes(kindOf(outcome))) &&
+  (Option.isNone(source) || outcome.data.request.source === source.value)
+
+const printRecord = Effect.fnUntraced(function*(record: SourceRecord, flags: Flags, style: TableStyle) {
   const outcome = Option.flatMap(Option.fromNullOr(record.value), readOutcome)
   if (Option.isNone(outcome)) {
     return yield* Console.error(`Passed over ${record.topic} ${record.partition}/${record.offset}: it is no outcome.`)
   }
-  yield* Console.log(style === "json" ? JSON.stringify(outcome.value) : tableRow(outcomeRow(outcome.value), style))
+  if (!isAskedFor(flags)(outcome.value)) return
+  yield* Console.log(flags.json ? JSON.stringify(outcome.value) : tableRow(outcomeRow(outcome.value), style))
 })
 
 /** `origin-regions watch`: prints outcomes as they come, until it is interrupted. */
 export const watchCommand = Command.make(
   "watch",
   parameters,
-  Effect.fn("watch")(function*({ fromBeginning, json }) {
+  Effect.fn("watch")(function*(flags) {
+    const { fromBeginning, json } = flags
     const settings = yield* CliSettings
+    const since = yield* sinceMoment(flags.since)
+    if (fromBeginning && since !== undefined) {
+      return yield* new CommandError({
+        reason: new WrongUsage({ problem: "Give --from-beginning or --since, not both." })
+      })
+    }
     const style = yield* tableStyle(UUID_LENGTH)
     const topic = settings.outcomesTopic
     const watching = Effect.gen(function*() {
-      const { beginningOffsets, endOffsets } = yield* KafkaAdmin
+      const { beginningOffsets, endOffsets, offsetsSince } = yield* KafkaAdmin
       const { read } = yield* KafkaTopicReader
-      const from = yield* sayingWhereItWaits(settings)(fromBeginning ? beginningOffsets(topic) : endOffsets(topic))
+      const from = yield* sayingWhereItWaits(settings)(
+        fromBeginning
+          ? beginningOffsets(topic)
+          : since === undefined
+          ? endOffsets(topic)
+          : offsetsSince(topic, since)
+      )
       yield* Console.error(`Watching ${topic} at ${settings.kafka.brokers.join(", ")}. Ctrl-C ends it.`)
       if (!json) yield* Console.log(tableHead(style))
-      yield* Stream.runForEach(read({ topic, from }), (record) => printRecord(record, json ? "json" : style))
+      yield* Stream.runForEach(read({ topic, from }), (record) => printRecord(record, flags, style))
     })
     yield* watching.pipe(
       Effect.provide([KafkaAdmin.layer(settings.kafka), KafkaTopicReader.layer(settings.kafka)]),
@@ -58,6 +98,11 @@ export const watchCommand = Command.make(
   Command.withShortDescription("Watch outcomes"),
   Command.withExamples([
     { command: "origin-regions watch", description: "Watch in a table, from now on" },
+    {
+      command: "origin-regions watch --type rejected --type failed --zone demo-shop --since \"1 hour\"",
+      description: "What did not succeed in a zone, since an hour ago"
+    },
+    { command: "origin-regions watch --code 1145 --source /provisioning", description: "Conflicts of one emitter" },
     {
       command: "origin-regions watch --from-beginning --json",
       description: "Every outcome that is kept, for a program"

@@ -1,7 +1,6 @@
 import { assert, layer } from "@effect/vitest"
-import { mappingOutcome, outcomeRecord } from "@origin-regions/domain/MappingOutcome"
+import { mappingOutcome, outcomeRecord, rejectedByRule, type Settlement } from "@origin-regions/domain/MappingOutcome"
 import { readRequest } from "@origin-regions/domain/RequestReader"
-import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
@@ -13,16 +12,16 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type ProgramRun, runProgram as run, startProgram as start } from "./fixtures/RunningProgram.ts"
-import { requestText } from "./RequestText.ts"
+import { type RequestParts, requestText } from "./RequestText.ts"
 
 const Kafka = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => {
   const settings = Result.getOrThrow(readKafkaSettings({ KAFKA_BROKERS: brokers.join(",") }))
   return Layer.mergeAll(KafkaAdmin.layer(settings), KafkaProducer.layer(settings), KafkaTopicReader.layer(settings))
 })).pipe(Layer.provideMerge(KafkaBroker.layer))
 
-const newTopic = Effect.gen(function*() {
+const newTopic = Effect.fnUntraced(function*(partitions: number) {
   const topic = yield* uniqueTopic
-  yield* KafkaAdmin.use(({ createTopics }) => createTopics([{ topic, partitions: 2 }]))
+  yield* KafkaAdmin.use(({ createTopics }) => createTopics([{ topic, partitions }]))
   return topic
 })
 
@@ -39,43 +38,38 @@ const environmentWith = (topics: Readonly<Record<string, string>>) =>
 
 const ofBytes = (bytes: Uint8Array | null | undefined) => bytes ? new TextDecoder().decode(bytes) : null
 
-const good = requestText({
-  operation: "upsert",
-  id: "good",
-  source: "/test",
-  time: "2026-11-24T12:00:00Z",
-  zone: "demo-shop",
-  ip: "192.0.2.10",
-  vendor: "aws",
-  region: "us-east-1",
-  expires: undefined
-})
+const requestWith = (parts: Partial<RequestParts>) =>
+  requestText({
+    operation: "upsert",
+    id: "good",
+    source: "/test",
+    time: "2026-11-24T12:00:00Z",
+    zone: "demo-shop",
+    ip: "192.0.2.10",
+    vendor: "aws",
+    region: "us-east-1",
+    expires: undefined,
+    ...parts
+  })
 
-const outcomeOf = (partition: number, offset: number) => {
-  const request = readRequest({ value: new TextEncoder().encode(good), headers: [] })
-  const record: SourceRecord = {
-    topic: "requests",
-    partition,
-    offset,
-    timestamp: 0,
-    key: null,
-    value: null,
-    headers: []
-  }
-  return mappingOutcome({
+const good = requestWith({})
+
+const unchanged: Settlement = { _tag: "Succeeded", result: "unchanged", mapping: null, recovered: false }
+
+const outcomeOf = (partition: number, offset: number, request = good, settlement: Settlement = unchanged) =>
+  mappingOutcome({
     groupId: "group",
-    record,
-    request,
-    settlement: { _tag: "Succeeded", result: "unchanged", mapping: null, recovered: false },
+    record: { topic: "requests", partition, offset, timestamp: 0 },
+    request: readRequest({ value: new TextEncoder().encode(request), headers: [] }),
+    settlement,
     attempts: 1,
     settledAt: 0
   })
-}
 
 layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-regions", (it) => {
   it.effect("emits one request made of flags", () =>
     Effect.gen(function*() {
-      const topic = yield* newTopic
+      const topic = yield* newTopic(2)
       const environment = yield* environmentWith({ REQUESTS_TOPIC: topic })
       const flags =
         "--zone demo-shop --ip 2001:0DB8::0001 --vendor aws --region us-east-1 --expires 2030-01-31T12:00:00Z"
@@ -102,7 +96,7 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
 
   it.effect("sends no line of a file where one is wrong, and all as they are with --allow-invalid", () =>
     Effect.gen(function*() {
-      const topic = yield* newTopic
+      const topic = yield* newTopic(2)
       const environment = yield* environmentWith({ REQUESTS_TOPIC: topic })
       const bad = good.replace("192.0.2.10", "192.0.2.256").replace("\"aws\"", "\"AWS\"")
       const stdin = `${good}\n\n${bad}\nno JSON\n`
@@ -125,7 +119,7 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
 
   it.effect("watches every outcome that is kept, for a program and for a person, until Ctrl-C", () =>
     Effect.gen(function*() {
-      const topic = yield* newTopic
+      const topic = yield* newTopic(2)
       const environment = yield* environmentWith({ OUTCOMES_TOPIC: topic })
       const { send } = yield* KafkaProducer
       const sendOutcome = (offset: number) => send([{ topic, record: outcomeRecord(outcomeOf(0, offset), null) }])
@@ -149,7 +143,7 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
 
   it.effect("watches from now on, where nothing else is said", () =>
     Effect.gen(function*() {
-      const topic = yield* newTopic
+      const topic = yield* newTopic(2)
       const environment = yield* environmentWith({ OUTCOMES_TOPIC: topic })
       const { send } = yield* KafkaProducer
       const sendOutcome = (offset: number) => send([{ topic, record: outcomeRecord(outcomeOf(0, offset), null) }])
@@ -164,6 +158,29 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
       watching.child.kill("SIGINT")
       const { stdout } = yield* watching.ended
       assert.strictEqual(stdout.split("unchanged: ").length, 2)
+    }))
+
+  it.effect("watches only what is asked for, since when it is asked for", () =>
+    Effect.gen(function*() {
+      const topic = yield* newTopic(1)
+      const environment = yield* environmentWith({ OUTCOMES_TOPIC: topic })
+      const rejected = rejectedByRule("unsupported_region")
+      const outcomes = [
+        outcomeOf(0, 0, requestWith({ zone: "other" }), rejected),
+        outcomeOf(0, 1, requestWith({ source: "/other" }), rejected),
+        outcomeOf(0, 2, good, rejectedByRule("invalid_ip")),
+        outcomeOf(0, 3),
+        outcomeOf(0, 4, good, rejected)
+      ]
+      yield* KafkaProducer.use(({ send }) =>
+        send(outcomes.map((outcome) => ({ topic, record: outcomeRecord(outcome, null) })))
+      )
+      const flags = "--json --zone demo-shop --source /test --code unchanged --code 1157 --type rejected --type failed"
+      const args = ["watch", "--since", "1 hour", ...flags.split(" ")]
+      const watching = yield* start({ args, environment })
+      assert.deepStrictEqual(JSON.parse(yield* Queue.take(watching.lines)), outcomes[4])
+      const misused = yield* run({ args: [...args, "--from-beginning"], environment })
+      assert.deepStrictEqual([misused.code, misused.stderr], [2, "Give --from-beginning or --since, not both.\n"])
     }))
 
   it.effect("says in a sentence that the topic is not there", () =>
@@ -244,10 +261,8 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
 
   it.effect("explains itself", () =>
     Effect.gen(function*() {
-      for (const args of [["--help"], ["emit", "--help"], ["watch", "--help"]]) {
-        const { code, stderr, stdout } = yield* run({ args })
-        assert.deepStrictEqual([code, stderr], [0, ""])
-        assert.include(stdout, "USAGE")
-      }
+      const { code, stderr, stdout } = yield* run({ args: ["--help"] })
+      assert.deepStrictEqual([code, stderr], [0, ""])
+      assert.include(stdout, "USAGE")
     }))
 })

@@ -11,6 +11,7 @@ import { Clock, Context, Duration, Effect, Layer, Random } from "effect"
 import { pipelineMetrics } from "./PipelineMetrics.ts"
 import { PublishedOutcomes } from "./PublishedOutcomes.ts"
 import type { RememberedRequest } from "./RequestMemory.ts"
+import { onBehalfOf } from "./RequestTraces.ts"
 import { type Found, isAsAsked, resolve } from "./Resolution.ts"
 import { laneOf, sameBefore, type Task } from "./Task.ts"
 
@@ -359,9 +360,10 @@ export class Attempt extends Context.Service<Attempt, {
           })
           return yield* Effect.forEach(tasks, (task) => {
             const change = applied.get(task)
-            return change === undefined
+            const result = change === undefined
               ? makeAttempt(task, reading)
               : comeTo(task, change, itemOf(change), delayOf, reading)
+            return task.span === undefined ? result : onBehalfOf([task], result)
           }, { concurrency: tasks.some(({ inDoubt }) => inDoubt) ? READS_AT_A_TIME : 1 })
         })
 

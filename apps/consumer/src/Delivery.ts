@@ -12,6 +12,10 @@ export interface SettledTask {
   readonly settledAt: number
 }
 
+/** An outcome that says that a request could not be read or was given up has a dead letter beside it. */
+export const isDeadLettered = ({ settlement: { _tag } }: SettledTask): boolean =>
+  _tag === "Malformed" || _tag === "Failed"
+
 /** The membership that work is taken on under, and that its commits are refused without. */
 export interface Membership {
   readonly subscription: Subscription

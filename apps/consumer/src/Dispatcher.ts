@@ -1,12 +1,15 @@
 import type { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import type { Settlement } from "@origin-regions/domain/MappingOutcome"
 import { steadyMillis } from "@origin-regions/domain/SteadyTime"
+import { legible } from "@origin-regions/settings/LogFormat"
 import { Clock, type Context, Duration, Effect, Exit } from "effect"
 import type { Attempt, AttemptResult, BatchedResult } from "./Attempt.ts"
 import type { Admitted, CircuitChange, Circuits } from "./Circuits.ts"
 import type { Lanes } from "./Lanes.ts"
 import type { PartitionsInHand } from "./PartitionsInHand.ts"
 import type { PipelineMetrics } from "./PipelineMetrics.ts"
+import { requestFields } from "./RequestFields.ts"
+import { endAbandoned, onBehalfOf } from "./RequestTraces.ts"
 import { laneOf, type Task } from "./Task.ts"
 import { UntimedChanges } from "./UntimedChanges.ts"
 
@@ -14,6 +17,8 @@ import { UntimedChanges } from "./UntimedChanges.ts"
 const HOLD_SPACING = Duration.millis(500)
 /** An outage makes thousands of requests wait, again and again: one line now and then speaks for all. */
 const WAITING_LINE_SPACING = Duration.toMillis(Duration.seconds(5))
+/** Of what the API has said, in a line. */
+const LONGEST_REASON = 1_000
 /** Whatever else happens, the pipeline looks at everything again that often. */
 const LONGEST_QUOTA_SLEEP = Duration.toMillis(Duration.seconds(1))
 
@@ -120,7 +125,7 @@ export const makeDispatcher = Effect.fnUntraced(function*(options: DispatcherOpt
     metrics.called(tasks.length)
     for (const { owner, request, undone } of tasks) if (request.verdict._tag === "Apply") owner.progress.send(undone)
     const results = tasks.length === 1 ? Effect.map(attempt.make(first), (one) => [one]) : attempt.makeTogether(tasks)
-    run(results, (exit) => attempted(admitted, exit))
+    run(onBehalfOf(tasks, results), (exit) => attempted(admitted, exit))
   }
 
   const attempted = (admitted: Admitted, exit: Exit.Exit<ReadonlyArray<BatchedResult>>) => {
@@ -134,8 +139,10 @@ export const makeDispatcher = Effect.fnUntraced(function*(options: DispatcherOpt
     for (const [index, task] of tasks.entries()) {
       const result = exit.value[index]
       if (tasks.length > 1 && task.request.operation !== "delete" && !isRefused(result)) changedUntimed(task)
-      if (result === undefined || task.owner.lost) lanes.release(laneOf(task))
-      else if (result._tag === "Settled") settled(task, result.settlement)
+      if (result === undefined || task.owner.lost) {
+        endAbandoned(task)
+        lanes.release(laneOf(task))
+      } else if (result._tag === "Settled") settled(task, result.settlement)
       else if (result._tag === "Waiting") waiting.push([task, result])
       else goAlone(task)
     }
@@ -212,8 +219,12 @@ export const makeDispatcher = Effect.fnUntraced(function*(options: DispatcherOpt
     nextWaitingLineAt = time + WAITING_LINE_SPACING
     const [task, { delay, error }] = first
     const wait = Duration.format(Duration.millis(Math.ceil(Duration.toMillis(delay))))
-    const line = `${laneOf(task)} waits ${wait}: ${error.message}`
-    run(Effect.logWarning(lanes.waiting === 1 ? line : `${lanes.waiting} requests wait; ${line}`))
+    const line = `${laneOf(task)} waits ${wait}: ${legible(error.message, LONGEST_REASON)}`
+    run(
+      Effect.logWarning(lanes.waiting === 1 ? line : `${lanes.waiting} requests wait; ${line}`).pipe(
+        Effect.annotateLogs(requestFields(task))
+      )
+    )
   }
 
   const tellOf = ({ pause, zoneId }: CircuitChange) => {
@@ -221,11 +232,12 @@ export const makeDispatcher = Effect.fnUntraced(function*(options: DispatcherOpt
     if (pause !== undefined) pumpAfter(Duration.millis(pause.until - now()))
     if (pause !== undefined && !pause.isFirst) return
     if (zoneId !== undefined && !isTimeForZoneLine()) return
-    run(
-      pause === undefined
-        ? Effect.logInfo(`${what} go on: the API answers as it should`)
-        : Effect.logWarning(`${what} wait, as ${pause.failures} in a row have failed: ${pause.reason}`)
-    )
+    const line = pause === undefined
+      ? Effect.logInfo(`${what} go on: the API answers as it should`)
+      : Effect.logWarning(
+        `${what} wait, as ${pause.failures} in a row have failed: ${legible(pause.reason, LONGEST_REASON)}`
+      )
+    run(zoneId === undefined ? line : Effect.annotateLogs(line, { zone_id: zoneId }))
   }
 
   /** Thousands of zones can fail together: /status has them all. */

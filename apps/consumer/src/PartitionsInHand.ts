@@ -6,7 +6,9 @@ import { Effect } from "effect"
 import type { Membership } from "./Delivery.ts"
 import type { Lanes } from "./Lanes.ts"
 import { PartitionProgress, type Undone } from "./Progress.ts"
+import { partitionFields } from "./RequestFields.ts"
 import { identityOf, RequestMemory } from "./RequestMemory.ts"
+import { endAbandoned, type RequestTraces } from "./RequestTraces.ts"
 import { groupOf, laneOf, type OwnedPartition, sizeOf, type Task } from "./Task.ts"
 
 /**
@@ -29,6 +31,8 @@ export interface PartitionsInHandOptions {
   /** Asks for a commit of progress. */
   readonly wantCommit: () => void
   readonly log: (line: Effect.Effect<void>) => void
+  /** `undefined` where nothing is recorded. */
+  readonly traces: RequestTraces | undefined
 }
 
 /**
@@ -41,7 +45,12 @@ const MAX_REMEMBERED_OF_ALL = 24_000
 const wantsCommit = ({ isDue, progress, unreserved }: OwnedPartition): boolean =>
   isDue || (unreserved.length > 0 && progress.wantsReservation)
 
-const keep = (owner: OwnedPartition, record: SourceRecord, undone: Undone, mayChange: MayChange | undefined) => {
+const keep = (
+  owner: OwnedPartition,
+  record: SourceRecord,
+  undone: Undone,
+  { mayChange, traces }: PartitionsInHandOptions
+) => {
   const request = readRequest(record, mayChange)
   const task: Task = {
     owner,
@@ -49,6 +58,7 @@ const keep = (owner: OwnedPartition, record: SourceRecord, undone: Undone, mayCh
     request,
     undone,
     identity: identityOf(request),
+    span: traces === undefined ? undefined : traces.received(record, request),
     attempts: 0,
     failures: 0,
     firstTriedAt: undefined,
@@ -148,7 +158,7 @@ export class PartitionsInHand {
       }
       const undone = progress.receive(record.offset)
       if (undone === undefined) remember(owner, record)
-      else keep(owner, record, undone, this.#options.mayChange)
+      else keep(owner, record, undone, this.#options)
     }
     progress.advance(nextOffset)
     this.#admit(owner)
@@ -164,18 +174,24 @@ export class PartitionsInHand {
     // What is not there to be read again is not remembered.
     if (owner.lookedBack === "under way" && offset <= position) return
     if (offset > position) {
-      log(Effect.logError(
-        `Kafka has deleted requests before they were read: offsets ${position} to ${
-          offset - 1
-        } of partition ${partition} are lost. Raise the retention of ${requestsTopic}`
+      log(this.#about(
+        partition,
+        Effect.logError(
+          `Kafka has deleted requests before they were read: offsets ${position} to ${
+            offset - 1
+          } of partition ${partition} are lost. Raise the retention of ${requestsTopic}`
+        )
       ))
       owner.progress.advance(offset)
     } else if (offset <= committed.offset && offset < position) {
       // Deletion would have gone beyond what is committed: kafkajs never reads before it.
-      log(Effect.logError(
-        `Partition ${partition} of ${requestsTopic} has lost its end, or was made anew: read up to offset ${
-          position - 1
-        }, it is read again from ${offset} on`
+      log(this.#about(
+        partition,
+        Effect.logError(
+          `Partition ${partition} of ${requestsTopic} has lost its end, or was made anew: read up to offset ${
+            position - 1
+          }, it is read again from ${offset} on`
+        )
       ))
       this.#lose(owner)
       this.#own(partition, new PartitionProgress({ offset, metadata: "" }, this.#options.owner))
@@ -243,8 +259,11 @@ export class PartitionsInHand {
 
   #own(partition: number, progress: PartitionProgress) {
     if (!progress.intact) {
-      this.#options.log(Effect.logWarning(
-        `The group's metadata of partition ${partition} is not ours or damaged: what was done beyond its offset is done again`
+      this.#options.log(this.#about(
+        partition,
+        Effect.logWarning(
+          `The group's metadata of partition ${partition} is not ours or damaged: what was done beyond its offset is done again`
+        )
       ))
     }
     this.#owned.set(partition, {
@@ -260,11 +279,16 @@ export class PartitionsInHand {
     })
   }
 
+  #about(partition: number, line: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.annotateLogs(line, partitionFields({ topic: this.#options.requestsTopic, partition }))
+  }
+
   #lose(owner: OwnedPartition) {
     owner.lost = true
     this.#owned.delete(owner.partition)
+    const dropped = [...owner.unreserved, ...this.#options.lanes.drop((task) => task.owner === owner)]
     owner.unreserved.length = 0
-    this.#options.lanes.drop((task) => task.owner === owner)
+    for (const task of dropped) endAbandoned(task)
   }
 
   #admit(owner: OwnedPartition) {

@@ -1,4 +1,5 @@
 import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
+import type { ReadRequest } from "@origin-regions/domain/RequestReader"
 import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import type { Assignment, ConsumerHandler, RecordBatch, Subscription } from "@origin-regions/kafka/KafkaConsumer"
@@ -8,15 +9,18 @@ import { Attempt } from "./Attempt.ts"
 import { Circuits } from "./Circuits.ts"
 import { Delivery } from "./Delivery.ts"
 import { type Dispatcher, makeDispatcher } from "./Dispatcher.ts"
+import { findRequests, type FoundRequest } from "./FoundRequest.ts"
 import { Lanes } from "./Lanes.ts"
 import { PartitionsInHand } from "./PartitionsInHand.ts"
 import { pipelineMetrics } from "./PipelineMetrics.ts"
 import { type PipelineStatus, pipelineStatus } from "./PipelineStatus.ts"
 import { makePublisher, type Publisher } from "./Publisher.ts"
+import { requestTraces } from "./RequestTraces.ts"
 import type { Task } from "./Task.ts"
 
 export interface PipelineOptions {
   readonly requestsTopic: string
+  readonly groupId: string
   /** Calls to the API at a time. */
   readonly concurrency: number
   /** Requests that may go in one call. */
@@ -49,6 +53,8 @@ export class Pipeline extends Context.Service<Pipeline, {
   /** Settles and commits what is in flight, as `drain` does, and starts nothing more whatever is assigned from then on. */
   readonly stop: Effect.Effect<void>
   readonly status: () => PipelineStatus
+  /** The requests in hand that fit, in the order of their partitions. Goes through all that are. */
+  readonly find: (fits: (request: ReadRequest) => boolean) => ReadonlyArray<FoundRequest>
   /** Dies of a fault in the pipeline itself. Never succeeds. */
   readonly failure: Effect.Effect<never>
 }>()("@origin-regions/consumer/Pipeline") {
@@ -88,7 +94,8 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     lanes,
     mayChange: allowRules && mayChangeBy(allowRules),
     wantCommit: () => publisher.wantCommit(),
-    log: run
+    log: run,
+    traces: yield* requestTraces(options)
   })
 
   const isSettled = () => dispatcher.inFlight() === 0 && publisher.isSettled()
@@ -107,6 +114,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
 
   const publisher: Publisher = yield* makePublisher({
     partitions,
+    log: run,
     lanes,
     delivery,
     due: () => partitions.isWorking ? partitions.due() : toRelease(),
@@ -183,6 +191,9 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     })
   )
 
+  /** When steady milliseconds began, in milliseconds since 1970. */
+  const epoch = () => clock.currentTimeMillisUnsafe() - Math.floor(steadyMillis(clock))
+
   run(publisher.publishing)
   run(publisher.committing)
   run(Effect.repeat(refresh, Schedule.spaced(REFRESH_SPACING)))
@@ -196,6 +207,11 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
       }),
       drain
     ),
+    find: (fits) =>
+      findRequests(
+        { lanes, circuits, owned: partitions.all, unpublished: publisher.unpublishedTasks(), epoch: epoch() },
+        fits
+      ),
     status: () => {
       const time = clock.currentTimeMillisUnsafe()
       return pipelineStatus({
@@ -208,7 +224,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
         owned: partitions.all,
         quota: api.quota.status,
         time,
-        epoch: time - Math.floor(steadyMillis(clock))
+        epoch: epoch()
       })
     },
     failure: Deferred.await(failed)

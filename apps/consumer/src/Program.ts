@@ -10,6 +10,7 @@ import { ownerOf } from "@origin-regions/kafka/ProgressMetadata"
 import { completeEnvironment } from "@origin-regions/settings/EnvironmentFile"
 import { loggerOf } from "@origin-regions/settings/LogFormat"
 import { SettingsError } from "@origin-regions/settings/SettingsError"
+import * as Tracing from "@origin-regions/telemetry/Tracing"
 import {
   Cause,
   Console,
@@ -32,6 +33,7 @@ import { layerExactlyOnce } from "./Delivery/ExactlyOnce.ts"
 import { EndOffsets } from "./EndOffsets.ts"
 import { GroupMember } from "./GroupMember.ts"
 import * as HttpServer from "./HttpServer.ts"
+import { OutcomeHistory } from "./OutcomeHistory.ts"
 import { Pipeline } from "./Pipeline.ts"
 import * as ProcessMetrics from "./ProcessMetrics.ts"
 import { PublishedOutcomes } from "./PublishedOutcomes.ts"
@@ -74,7 +76,9 @@ const application = (settings: Settings) => {
       Layer.provide(Pipeline.layer(settings)),
       Layer.provide(Attempt.layer(settings)),
       Layer.provide([delivering, published]),
-      Layer.provide([kafka, api])
+      Layer.provide([kafka, api, OutcomeHistory.layer]),
+      // Ends last: what ends before it still has spans to send.
+      Layer.provide(Tracing.layer(settings.traces))
     )
 }
 

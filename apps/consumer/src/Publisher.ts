@@ -1,12 +1,24 @@
-import type { Settlement } from "@origin-regions/domain/MappingOutcome"
+import { outcomeCodeOf, type Settlement } from "@origin-regions/domain/MappingOutcome"
+import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import { Clock, type Context, Effect, Latch } from "effect"
-import type { Delivery, SettledTask } from "./Delivery.ts"
+import { type Delivery, isDeadLettered, type SettledTask } from "./Delivery.ts"
 import type { Lanes } from "./Lanes.ts"
 import type { PartitionsInHand } from "./PartitionsInHand.ts"
+import { requestFields } from "./RequestFields.ts"
+import { endAbandoned, endSettled } from "./RequestTraces.ts"
 import { laneOf, type OwnedPartition, type Task } from "./Task.ts"
 
 /** Outcomes that are published together. */
 const MAX_DELIVERY = 1_000
+/** Thousands of requests can be unreadable, or expire, together: one line now and then speaks for all. */
+const DEAD_LETTER_LINE_SPACING = 5_000
+
+const reasonOf = (settlement: Settlement): string =>
+  settlement._tag === "Malformed"
+    ? settlement.issues.map(({ message }) => message).join("; ")
+    : settlement._tag === "Failed"
+    ? settlement.message
+    : ""
 
 export interface PublisherOptions {
   readonly partitions: PartitionsInHand
@@ -16,6 +28,7 @@ export interface PublisherOptions {
   readonly due: () => ReadonlyArray<OwnedPartition>
   /** Something has been committed, or never will be. */
   readonly goOn: () => void
+  readonly log: (line: Effect.Effect<void>) => void
 }
 
 /** Publishes what is settled, and commits the progress that it makes. */
@@ -27,6 +40,8 @@ export interface Publisher {
   readonly wake: () => void
   /** Requests whose outcomes wait to be published. */
   readonly unpublished: () => number
+  /** The same, one by one. */
+  readonly unpublishedTasks: () => ReadonlyArray<SettledTask>
   /** Whether nothing is left to publish. What can't be committed under this membership is kept for the next. */
   readonly isSettled: () => boolean
   readonly isCommitting: () => boolean
@@ -37,13 +52,15 @@ export interface Publisher {
 }
 
 export const makePublisher = Effect.fnUntraced(function*(options: PublisherOptions) {
-  const { delivery, due, goOn, lanes, partitions } = options
+  const { delivery, due, goOn, lanes, log, partitions } = options
   const clock = yield* Clock.Clock
   const outcomesReady = yield* Latch.make(false)
   const commitWanted = yield* Latch.make(false)
   const outbox: Array<SettledTask> = []
-  let delivering = 0
+  let delivering: ReadonlyArray<SettledTask> = []
   let isCommitting = false
+  let untoldDeadLetters = 0
+  let nextDeadLetterLineAt = 0
 
   const publishNext = Effect.gen(function*() {
     yield* outcomesReady.await
@@ -51,10 +68,10 @@ export const makePublisher = Effect.fnUntraced(function*(options: PublisherOptio
     const used = partitions.membership
     if (used === undefined || used.isOver || outbox.length === 0) return
     const settled = outbox.splice(0, MAX_DELIVERY)
-    delivering = settled.length
+    delivering = settled
     // A partition's first commit goes by itself: before it nobody could tell whose transaction is pending there.
     const delivered = yield* delivery.deliver(settled, () => due().filter(({ progress }) => progress.isMarked), used)
-    delivering = 0
+    delivering = []
     if (delivered === "stale") partitions.expel(used)
     for (const each of settled.toReversed()) conclude(each)
     goOn()
@@ -75,12 +92,35 @@ export const makePublisher = Effect.fnUntraced(function*(options: PublisherOptio
   /** A request's outcome is certain, or nobody's business here any more; or it was refused with a membership that has been renewed since. */
   const conclude = (settled: SettledTask) => {
     const { owner, record } = settled.task
-    if (!owner.lost && owner.progress.isUndone(record.offset)) {
+    const isUndone = owner.progress.isUndone(record.offset)
+    if (!owner.lost && isUndone) {
       outbox.unshift(settled)
       return
     }
+    if (isUndone) endAbandoned(settled.task)
+    else told(settled)
     partitions.dismiss(settled.task, settled.settlement)
     lanes.release(laneOf(settled.task))
+  }
+
+  const told = (settled: SettledTask) => {
+    endSettled(settled)
+    if (isDeadLettered(settled)) tellOfDeadLetter(settled)
+  }
+
+  const tellOfDeadLetter = ({ settlement, task }: SettledTask) => {
+    untoldDeadLetters += 1
+    const now = steadyMillis(clock)
+    if (now < nextDeadLetterLineAt) return
+    const outcomecode = outcomeCodeOf(settlement)
+    const which = untoldDeadLetters === 1 ? "A request is" : `${untoldDeadLetters} requests are`
+    const last = untoldDeadLetters === 1 ? "" : "the last: "
+    log(Effect.annotateLogs(
+      Effect.logWarning(`${which} in the dead letters, ${last}${outcomecode}: ${reasonOf(settlement)}`),
+      { ...requestFields(task), outcomecode }
+    ))
+    untoldDeadLetters = 0
+    nextDeadLetterLineAt = now + DEAD_LETTER_LINE_SPACING
   }
 
   const publisher: Publisher = {
@@ -93,8 +133,9 @@ export const makePublisher = Effect.fnUntraced(function*(options: PublisherOptio
       outcomesReady.openUnsafe()
       commitWanted.openUnsafe()
     },
-    unpublished: () => outbox.length + delivering,
-    isSettled: () => delivering === 0 && (outbox.length === 0 || partitions.membership?.isOver === true),
+    unpublished: () => outbox.length + delivering.length,
+    unpublishedTasks: () => [...delivering, ...outbox],
+    isSettled: () => delivering.length === 0 && (outbox.length === 0 || partitions.membership?.isOver === true),
     isCommitting: () => isCommitting,
     publishing: Effect.forever(publishNext),
     committing: Effect.forever(commitNext)

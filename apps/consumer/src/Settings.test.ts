@@ -53,6 +53,7 @@ describe("The consumer's settings", () => {
       httpHost: "127.0.0.1",
       httpPort: 8788,
       httpToken: undefined,
+      traces: undefined,
       logFormat: "json",
       logLevel: "Info"
     })
@@ -99,6 +100,7 @@ describe("The consumer's settings", () => {
       drainTimeout: Duration.seconds(20),
       httpHost: "::1",
       httpPort: 0,
+      traces: undefined,
       logFormat: "logfmt",
       logLevel: "Debug"
     })

@@ -8,6 +8,7 @@ import { defaulted, optional, type Values } from "@origin-regions/settings/Setti
 import type { SettingProblem } from "@origin-regions/settings/SettingProblem"
 import { SettingReader } from "@origin-regions/settings/SettingReader"
 import { duration, oneOf, secret, text, textFile, wholeNumber } from "@origin-regions/settings/SettingType"
+import { readTraceSettings, type TraceSettings, traceSettings } from "@origin-regions/telemetry/TraceSettings"
 import { Duration, Result } from "effect"
 import { type AllowRule, readAllowRules } from "./AllowRules.ts"
 import { isLoopback } from "./BearerToken.ts"
@@ -72,7 +73,7 @@ const ownSettings = {
     text("a host name or an IP address to listen on", /^[0-9A-Za-z:._-]+$/),
     {
       default: "127.0.0.1",
-      meaning: "where `/health/live`, `/health/ready`, `/status` and `/metrics` are",
+      meaning: "where [the console](console.md), `/health/live`, `/health/ready`, `/status` and `/metrics` are",
       example: "::1"
     }
   ),
@@ -88,7 +89,7 @@ const ownSettings = {
       expected: "a bearer token, without spaces and control characters"
     }),
     {
-      meaning: "who may see `/status` and `/metrics`: see [HTTP](#http). Must be set where `HTTP_HOST` is not loopback",
+      meaning: "who may see more than [its health](#http). Must be set where `HTTP_HOST` is not loopback",
       example: "6Jk1WvL0xqCeVhU4tQ9g"
     }
   ),
@@ -104,14 +105,24 @@ const ownSettings = {
   })
 }
 
+const tracesOfConsumer = traceSettings("origin-regions-consumer")
+
 /** All that the consumer reads. */
-export const consumerSettings = { kafka: kafkaSettings, topics: topicSettings, api: apiSettings, own: ownSettings }
+export const consumerSettings = {
+  kafka: kafkaSettings,
+  topics: topicSettings,
+  api: apiSettings,
+  own: ownSettings,
+  traces: tracesOfConsumer
+}
 
 /** Everything that the consumer can be told by its environment. */
 export interface Settings extends Values<typeof topicSettings>, Omit<Values<typeof ownSettings>, "allowRulesFile"> {
   readonly allowRules: ReadonlyArray<AllowRule> | undefined
   readonly kafka: KafkaSettings
   readonly api: ApiSettings["Service"]
+  /** `undefined`: there are none. */
+  readonly traces: TraceSettings | undefined
 }
 
 /** Reads every setting before it reports any problem; those between two settings included. */
@@ -124,12 +135,13 @@ export const readSettings = (environment: Environment): Result.Result<Settings, 
   checkTimeouts(reader, own, Result.isSuccess(api) ? api.success.timeout : undefined)
   checkTopics(reader, own)
   checkHttp(reader, own)
+  const traces = readTraceSettings(reader, tracesOfConsumer, reader.readAll(tracesOfConsumer))
   return Result.flatMap(
     reader.result({ ...own, allowRules }, problemsOf(kafka), problemsOf(api)),
     // Both have succeeded where there is no problem.
     (settled) =>
       Result.all({ kafka, api }).pipe(
-        Result.map(({ api, kafka }) => ({ ...settled, kafka, api: { ...api, connections: own.concurrency } }))
+        Result.map(({ api, kafka }) => ({ ...settled, traces, kafka, api: { ...api, connections: own.concurrency } }))
       )
   )
 }

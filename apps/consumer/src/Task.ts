@@ -2,6 +2,7 @@ import { mappingKey } from "@origin-regions/domain/MappingKey"
 import type { Operation } from "@origin-regions/domain/Operation"
 import type { ReadRequest } from "@origin-regions/domain/RequestReader"
 import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
+import type { Span } from "@origin-regions/telemetry/Span"
 import type { Pause } from "./Circuit.ts"
 import type { PartitionProgress, Undone } from "./Progress.ts"
 import type { RememberedRequest, RequestMemory } from "./RequestMemory.ts"
@@ -32,6 +33,8 @@ export interface Task {
   readonly undone: Undone
   /** What makes it the same as another one; `undefined` where nothing is to be done for it at the API. */
   readonly identity: string | undefined
+  /** Where it is recorded: from its receipt until it is settled. */
+  readonly span: Span | undefined
   /** Calls made so far that may have changed something. */
   attempts: number
   /** Calls made so far that failed in a way that another one may mend; for the back-off. */
@@ -57,9 +60,9 @@ export const LOCAL = ""
 export const groupOf = ({ request: { originIp, zoneId } }: Task): string =>
   zoneId !== null && originIp !== null ? zoneId : LOCAL
 
-/** The same request, where it has come before and is settled. One that may have been sent itself is decided by what it may have done. */
-export const sameBefore = ({ identity, inDoubt, owner, record }: Task): RememberedRequest | undefined =>
-  identity === undefined || inDoubt ? undefined : owner.memory.before(identity, record.offset)
+/** The same request, where it has come before and is settled. Of a commit that says that this one may have been sent, too: who had it before knew it as well. */
+export const sameBefore = ({ identity, owner, record }: Task): RememberedRequest | undefined =>
+  identity === undefined ? undefined : owner.memory.before(identity, record.offset)
 
 /** What a request asks for that can be asked for in a batch; `undefined` where it goes alone. */
 export const batchedOperation = (task: Task, batchesCreates: boolean): Operation | undefined => {

@@ -483,15 +483,21 @@ describe("API_GENERATION=auto", () => {
       yield* succeeds(unknown.result, mapping)
     }))
 
-  it.effect("answers a call for another zone by asking for that zone", () =>
+  it.effect.each(
+    [
+      ["that neither generation knows", ["unknown_zone", "unknown_zone"]],
+      ["that the API refuses to be asked about", ["limit_reached"]]
+    ] as const
+  )("answers a call for another zone than one %s by asking for that zone", ([, errors]) =>
     Effect.gen(function*() {
       const second = { ...address, zone_id: ZoneId.make("zone-2") }
       const { meet, result } = yield* start(
         ({ get, upsert }) => Effect.andThen(Effect.forkChild(upsert(desired), { startImmediately: true }), get(second)),
         "auto"
       )
-      yield* meet(`GET ${someAddress}`, failure("unknown_zone"))
-      yield* meet(`GET ${someAddress1}`, failure("unknown_zone"))
+      for (const [index, error] of errors.entries()) {
+        yield* meet(`GET ${index === 0 ? someAddress : someAddress1}`, failure(error))
+      }
       yield* meet(`GET ${someAddress.replace("zone-1", "zone-2")}`, failure("not_found"))
       yield* meet(`GET ${one.replace("zone-1", "zone-2")}`, ok(success(entry)))
       yield* succeeds(result, { ...mapping, zone_id: second.zone_id })

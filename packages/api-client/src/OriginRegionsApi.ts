@@ -4,6 +4,8 @@ import type { Region } from "@origin-regions/domain/Region"
 import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import type { Vendor } from "@origin-regions/domain/Vendor"
 import type { ZoneId } from "@origin-regions/domain/ZoneId"
+import { CurrentCauses } from "@origin-regions/telemetry/Causes"
+import { Tracing } from "@origin-regions/telemetry/Tracing"
 import { Clock, Context, Effect, Exit, Layer, Option, Redacted } from "effect"
 import { ApiClock } from "./ApiClock.ts"
 import type { AlreadyExists, ApiError } from "./ApiError.ts"
@@ -11,7 +13,8 @@ import type { ApiQuota } from "./ApiQuota.ts"
 import { type ApiCredential, ApiSettings } from "./ApiSettings.ts"
 import { type AnswerContext, parseBody, readAnswer } from "./internal/ApiAnswer.ts"
 import { apiMetrics } from "./internal/ApiMetrics.ts"
-import type { BatchItems, Caller } from "./internal/Call.ts"
+import type { ApiCall, BatchItems, Caller } from "./internal/Call.ts"
+import { CallSpan } from "./internal/CallSpan.ts"
 import { makeEitherGeneration } from "./internal/EitherGeneration.ts"
 import { makeGeneration1 } from "./internal/Generation1.ts"
 import { makeGeneration2 } from "./internal/Generation2.ts"
@@ -103,35 +106,59 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
     OriginRegionsApi,
     Effect.gen(function*() {
       const { baseUrl, connections, credential, generation, quota: quotaOptions, timeout } = yield* ApiSettings
+      const tracing = yield* Tracing
       const transport = yield* makeHttpTransport({ origin: baseUrl.origin, connections, timeout })
       const clock = new ApiClock(yield* Clock.Clock)
       const { called } = yield* apiMetrics
       const quota = yield* makeSharedQuota({ quota: quotaOptions, credential, baseUrl, underWay: transport.underWay })
       const context: AnswerContext = { clock: yield* Clock.Clock, redact: redactor(credential) }
       const basePath = baseUrl.pathname.replace(/\/+$/, "")
-      const readHeaders = ["accept", "application/json", "user-agent", "origin-regions", ...authorization(credential)]
-      const writeHeaders = [...readHeaders, "content-type", "application/json"]
+      const commonHeaders = ["accept", "application/json", "user-agent", "origin-regions", ...authorization(credential)]
+      const readHeaders = [...commonHeaders, ...tracing?.unrecorded ?? []]
+      const writeHeaders = [...readHeaders, ...jsonBody]
+      const headersOf = (span: CallSpan | undefined, hasBody: boolean) =>
+        span === undefined
+          ? hasBody ? writeHeaders : readHeaders
+          : [...commonHeaders, ...span.headers, ...hasBody ? jsonBody : []]
+
+      // A plain function, no generator: it runs for every request of the consumer.
+      const call = <A>(
+        { body, method, parse = parseBody, path, promised, readResult }: ApiCall<A>,
+        span?: CallSpan
+      ): Effect.Effect<A, ApiError> =>
+        Effect.suspend(() => {
+          quota.called()
+          const ended = called(method, path)
+          return transport.send(
+            {
+              method,
+              path,
+              headers: headersOf(span, body !== undefined),
+              body: body === undefined ? null : JSON.stringify(body)
+            },
+            (answer) => {
+              if (span !== undefined) span.status = answer.status
+              clock.observe(answer.headers["date"])
+              quota.observe(answer.headers, answer.status)
+              const exit = readAnswer(answer, parse, promised, readResult, context)
+              ended(Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Exit.findErrorOption(exit)))
+              return exit
+            },
+            ended
+          )
+        })
+
+      const traced = (tracing: Tracing) => <A>(request: ApiCall<A>) =>
+        Effect.withFiber((fiber): Effect.Effect<A, ApiError> => {
+          const causes = fiber.getRef(CurrentCauses)
+          if (causes === undefined) return call(request)
+          const { method, path } = request
+          const span = new CallSpan(tracing, causes, { method, origin: baseUrl, path })
+          return Effect.onExit(call(request, span), (exit) => Effect.sync(() => span.end(exit)))
+        })
 
       const caller: Caller = {
-        // A plain function, no generator and no span: it runs for every request of the consumer.
-        call: ({ body, method, parse = parseBody, path, promised, readResult }) =>
-          Effect.suspend(() => {
-            quota.called()
-            const ended = called(method, path)
-            return transport.send(
-              body === undefined
-                ? { method, path, headers: readHeaders, body: null }
-                : { method, path, headers: writeHeaders, body: JSON.stringify(body) },
-              (answer) => {
-                clock.observe(answer.headers["date"])
-                quota.observe(answer.headers, answer.status)
-                const exit = readAnswer(answer, parse, promised, readResult, context)
-                ended(Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Exit.findErrorOption(exit)))
-                return exit
-              },
-              ended
-            )
-          }),
+        call: tracing === undefined ? (request) => call(request) : traced(tracing),
         standstills: transport.standstills,
         spare: () => quota.spare,
         steadyMillis: () => steadyMillis(context.clock)
@@ -167,6 +194,8 @@ export class OriginRegionsApi extends Context.Service<OriginRegionsApi, {
   /** As `layerNoDeps`, with `ApiSettings` from the configuration. */
   static readonly layer = this.layerNoDeps.pipe(Layer.provide(ApiSettings.layer))
 }
+
+const jsonBody = ["content-type", "application/json"]
 
 const authorization = (credential: ApiCredential): Array<string> =>
   credential._tag === "Token"

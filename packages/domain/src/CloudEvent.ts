@@ -220,12 +220,29 @@ const isStructured = (contentType: string | undefined): boolean =>
  */
 export const readCloudEvent = (record: Pick<SourceRecord, "value" | "headers">): CloudEvent => {
   const headers = readHeaders(record.headers)
-  const contentType = headers.get("content-type")
-  if (isStructured(contentType)) return readStructured(record.value)
-  if ([...headers.keys()].some((name) => name.startsWith(ATTRIBUTE_PREFIX))) return readBinary(headers, record.value)
-  if (contentType === undefined) return readStructured(record.value)
-  return unreadable(
-    "content-type",
-    "expected content-type application/cloudevents+json, ce_* headers, or a CloudEvents envelope without a content-type"
-  )
+  switch (modeIn(headers)) {
+    case "structured":
+      return readStructured(record.value)
+    case "binary":
+      return readBinary(headers, record.value)
+    case undefined:
+      return unreadable(
+        "content-type",
+        "expected content-type application/cloudevents+json, ce_* headers, or a CloudEvents envelope without a content-type"
+      )
+  }
 }
+
+/** Where a record has its CloudEvents attributes: in its value, or in headers. */
+export type ContentMode = "binary" | "structured"
+
+const modeIn = (headers: Headers): ContentMode | undefined => {
+  const contentType = headers.get("content-type")
+  if (isStructured(contentType)) return "structured"
+  if ([...headers.keys()].some((name) => name.startsWith(ATTRIBUTE_PREFIX))) return "binary"
+  return contentType === undefined ? "structured" : undefined
+}
+
+/** `undefined` where a record's headers say that it is no CloudEvent. Whether its value is one is not looked at. */
+export const contentMode = (headers: ReadonlyArray<RecordHeader>): ContentMode | undefined =>
+  modeIn(readHeaders(headers))

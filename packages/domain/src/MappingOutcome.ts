@@ -197,6 +197,20 @@ export const rejectedByRule = (name: ApiErrorName): Settlement => ({
   message: apiErrors[name].message
 })
 
+/** The `outcomecode` of a settlement. */
+export const outcomeCodeOf = (settlement: Settlement): string => {
+  switch (settlement._tag) {
+    case "Succeeded":
+      return settlement.result
+    case "Malformed":
+      return "malformed_request"
+    case "Rejected":
+      return String(settlement.code)
+    case "Failed":
+      return settlement.name
+  }
+}
+
 /** Everything about a settled request that its outcome tells. `settledAt` is in milliseconds since 1970. */
 export interface SettledRequest {
   readonly groupId: string
@@ -274,7 +288,7 @@ export const mappingOutcome = (settled: SettledRequest): MappingOutcome => {
       return {
         ...envelope,
         type: outcomeTypes.rejected,
-        outcomecode: String(settlement.code),
+        outcomecode: outcomeCodeOf(settlement),
         data: {
           ...answeredRequest,
           error: {

@@ -125,7 +125,7 @@ describe("readKafkaSettings", () => {
           KAFKA_TLS_CERT_FILE: file("cert"),
           KAFKA_TLS_KEY_FILE: file("key")
         }).tls,
-        { ca: "ca pem", cert: "cert pem", key: "key pem" }
+        { ca: "ca pem", cert: "cert pem", key: Redacted.make("key pem") }
       )
       assert.strictEqual(
         problemsOf({ ...tls, KAFKA_TLS_CA_FILE: file("none"), KAFKA_TLS_KEY_FILE: file("key") }),

@@ -16,7 +16,7 @@ export interface KafkaSettings {
 interface KafkaTls {
   readonly ca: string | undefined
   readonly cert: string | undefined
-  readonly key: string | undefined
+  readonly key: Redacted.Redacted | undefined
 }
 
 type KafkaSasl = SaslPassword | SaslOAuthBearer
@@ -146,7 +146,7 @@ const tlsOf = (reader: SettingReader, { ca, cert, key, tls }: Read): KafkaTls | 
     const missing = reader.isSet(kafkaSettings.cert) ? kafkaSettings.key : kafkaSettings.cert
     reader.problem(missing, "a PEM file, as certificate and key go together")
   }
-  return { ca, cert, key }
+  return { ca, cert, key: key === undefined ? undefined : Redacted.make(key) }
 }
 
 const password = [kafkaSettings.username, kafkaSettings.password]
@@ -201,6 +201,14 @@ const oauthBearerOf = (reader: SettingReader, read: Read): SaslOAuthBearer => {
     for (const setting of clientCredentials.filter((setting) => !reader.isSet(setting))) {
       reader.problem(setting, `${setting.type.expected}, as client credentials go together`)
     }
+  }
+  if ((read.tokenEndpoint?.username ?? "") + (read.tokenEndpoint?.password ?? "") !== "") {
+    const { clientId, clientSecret, tokenEndpoint } = kafkaSettings
+    reader.problem(
+      tokenEndpoint,
+      `an address without user name and password: ${clientId.name} and ${clientSecret.name} are for these`,
+      reader.textOf(tokenEndpoint)
+    )
   }
   return {
     mechanism: "OAUTHBEARER",

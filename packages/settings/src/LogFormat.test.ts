@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Console, Effect, Logger } from "effect"
-import { type LogFormat, loggerOf } from "./LogFormat.ts"
+import { legible, type LogFormat, loggerOf } from "./LogFormat.ts"
 
 /** What ends lines, somewhere; what moves cursors, and what hides what comes after it. */
 const hostile = [
@@ -42,6 +42,14 @@ describe.each(["json", "pretty", "logfmt"] as const)("A log in the form %s", (fo
     Effect.gen(function*() {
       assert.include((yield* written(format, "größe € 😀")).join(), "größe € 😀")
     }))
+})
+
+describe("A text of somebody else's", () => {
+  it("is legible: within bounds, and nothing but text", () => {
+    assert.strictEqual(legible("2001:db8::1 größe"), "2001:db8::1 größe")
+    assert.strictEqual(legible("a\r\nb"), "a\\u000d\\u000ab")
+    assert.strictEqual(legible("x".repeat(10_000)), `${"x".repeat(256)}…`)
+  })
 })
 
 describe("A log in JSON", () => {

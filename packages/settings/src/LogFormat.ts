@@ -12,6 +12,13 @@ const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/gu
 const escaped = (text: string): string =>
   text.replaceAll(CONTROL, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`)
 
+/** Texts of others can be as long as they like. */
+const LONGEST = 256
+
+/** A text of somebody else's as a line can have it, in the message or in a field: within bounds, and nothing but text. */
+export const legible = (text: string, longest = LONGEST): string =>
+  escaped(text.length > longest ? `${text.slice(0, longest)}…` : text)
+
 const line = (format: Logger.Logger<unknown, string>) => Logger.withConsoleLog(Logger.map(format, escaped))
 
 const part = (value: unknown): unknown => typeof value === "string" ? escaped(value) : value

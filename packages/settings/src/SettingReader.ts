@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs"
 import type { Environment } from "./Environment.ts"
 import type { Declarations, Setting, Values } from "./Setting.ts"
 import type { SettingProblem } from "./SettingProblem.ts"
+import { shown } from "./SettingValue.ts"
 
 /** Stands for a value that a problem must not show. */
 const hidden = "(hidden)"
@@ -82,7 +83,7 @@ export class SettingReader {
   }
 
   #report(setting: string, expected: string, actual?: string): void {
-    this.#problems.push({ setting, expected, actual })
+    this.#problems.push({ setting, expected, actual: actual === undefined ? undefined : shown(actual) })
   }
 
   /** Looked up once, so that a problem with the file is told once. */

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { defaulted, optional, required } from "./Setting.ts"
-import { secret, text } from "./SettingType.ts"
+import { SettingReader } from "./SettingReader.ts"
+import { secret, text, webAddress } from "./SettingType.ts"
 import { settingValues } from "./SettingValue.ts"
 
 const about = { meaning: "", example: "" }
@@ -31,5 +32,20 @@ describe("settingValues", () => {
         { name: "TOPIC", value: "in", from: "default" }
       ]
     )
+  })
+
+  it("shows no password that an address has in it, nor does a problem with it", () => {
+    const address = required("ADDRESS", webAddress, about)
+    for (const text of ["https://user:s3cret@one.example/path", "htps://s3cret@one.example", "x://user:s3/cr@et@one"]) {
+      const environment = { ADDRESS: text }
+      const [value] = settingValues([{ address }], { environment, fromFile: new Set() })
+      assert.match(value?.value ?? "", /^\w+:\/\/\(hidden\)@one/)
+      const reader = new SettingReader(environment)
+      reader.read(address)
+      reader.problem(address, "another one", text)
+      const problems = reader.result(undefined)
+      assert.notMatch(JSON.stringify(problems), /s3cret|cr@et/)
+      assert.include(JSON.stringify(problems), "(hidden)@one")
+    }
   })
 })

@@ -1,6 +1,9 @@
 import type { CompleteEnvironment } from "./EnvironmentFile.ts"
 import type { Declarations, Setting } from "./Setting.ts"
 
+/** A value as it may be shown: an address may have a password in it, be it where none belongs. */
+export const shown = (text: string): string => text.replaceAll(/\/\/\S*@/g, "//(hidden)@")
+
 /** What a setting is, and why, for a person. */
 export interface SettingValue {
   readonly name: string
@@ -23,7 +26,7 @@ const settingValue = (
   const text = environment[name]?.trim() ?? ""
   if (text !== "") {
     const from = fromFile.has(name) ? "environment file" : "environment"
-    return { name, value: secret ? "(hidden)" : text, from }
+    return { name, value: secret ? "(hidden)" : shown(text), from }
   }
   if (fileVariable !== undefined && (environment[fileVariable]?.trim() ?? "") !== "") {
     return { name, value: "(hidden)", from: "secret file" }

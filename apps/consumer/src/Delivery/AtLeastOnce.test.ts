@@ -88,6 +88,7 @@ const settled = (
       firstTriedAt: 0,
       wait: undefined,
       goesAlone: false,
+      span: undefined,
       inDoubt: false
     },
     settlement,

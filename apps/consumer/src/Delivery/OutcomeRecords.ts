@@ -3,7 +3,7 @@ import { mappingOutcome, outcomeRecord } from "@origin-regions/domain/MappingOut
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import type { AddressedRecord } from "@origin-regions/kafka/KafkaProducer"
 import { Duration, Effect, Schedule } from "effect"
-import type { SettledTask } from "../Delivery.ts"
+import { isDeadLettered, type SettledTask } from "../Delivery.ts"
 
 /** Where outcomes and dead letters go, and in whose name. */
 export interface OutcomeTopics {
@@ -11,9 +11,6 @@ export interface OutcomeTopics {
   readonly outcomesTopic: string
   readonly deadLettersTopic: string
 }
-
-/** An outcome that says that a request could not be read or was given up has a dead letter beside it. */
-const isDeadLettered = ({ settlement: { _tag } }: SettledTask): boolean => _tag === "Malformed" || _tag === "Failed"
 
 /** The records that settled requests come to: an outcome for each, and a dead letter where it was not read or was given up. */
 export const makeOutcomeRecords = Effect.fnUntraced(function*(topics: OutcomeTopics) {

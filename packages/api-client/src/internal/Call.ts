@@ -5,7 +5,7 @@ import type { BatchItem, OriginRegionsApi } from "../OriginRegionsApi.ts"
 import type { HttpRequest } from "./HttpTransport.ts"
 
 /** One call, and how its answer is read. `promised` names what a success must hold, for the error where `readResult` finds none. */
-interface ApiCall<A> {
+export interface ApiCall<A> {
   readonly method: HttpRequest["method"]
   readonly path: string
   readonly body?: unknown

@@ -17,7 +17,7 @@ interface Asking {
  * The generation that the API speaks, found out by the first call and then remembered: generation 2 where there is one. Generation 1 is asked for again when its
  * route has gone, as it is to be switched off one day.
  *
- * A zone that neither generation knows tells nothing about the others, so its answer is for itself alone.
+ * A zone that the API refuses to be asked about, or that neither generation knows, tells nothing about the others: its answer is for itself alone.
  */
 export const makeEitherGeneration = Effect.fnUntraced(function*(
   generation1: Operations,
@@ -61,7 +61,7 @@ export const makeEitherGeneration = Effect.fnUntraced(function*(
       const { answer, zoneId: asked } = asking
       return Effect.catchIf(
         Deferred.await(answer),
-        (error) => asked !== zoneId && hasNoRoute(error),
+        (error) => asked !== zoneId && error.category === "reject",
         () => find(zoneId)
       )
     })

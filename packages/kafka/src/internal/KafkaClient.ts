@@ -26,7 +26,7 @@ const sasl = (settings: NonNullable<KafkaSettings["sasl"]>): SASLOptions => {
 const ssl = (tls: NonNullable<KafkaSettings["tls"]>): NonNullable<KafkaConfig["ssl"]> => ({
   ...(tls.ca === undefined ? undefined : { ca: [tls.ca] }),
   ...(tls.cert === undefined ? undefined : { cert: tls.cert }),
-  ...(tls.key === undefined ? undefined : { key: tls.key })
+  ...(tls.key === undefined ? undefined : { key: Redacted.value(tls.key) })
 })
 
 /**

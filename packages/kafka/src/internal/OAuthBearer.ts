@@ -94,12 +94,12 @@ const fromEndpoint = async (
     )
     return { value, usedUntil: sent + Math.min(seconds * 1_000 * USED_LIFE, seconds * 1_000 - REST) }
   } catch (error) {
-    throw await failure(tokenEndpoint, error)
+    throw await failure(tokenEndpoint, Redacted.value(clientSecret), error)
   }
 }
 
 /** A refusal stays one until somebody does something about it; all else may pass. */
-const failure = async ({ href }: URL, error: unknown): Promise<Error> => {
+const failure = async ({ href }: URL, secret: string, error: unknown): Promise<Error> => {
   const refused = error instanceof ResponseBodyError
     ? wordsOfRefusal(error.status, error.cause)
     : error instanceof WWWAuthenticateChallengeError
@@ -107,7 +107,7 @@ const failure = async ({ href }: URL, error: unknown): Promise<Error> => {
     : undefined
   return refused === undefined
     ? new NoToken(`no token from ${href}: ${wordsOf(error)}`)
-    : new KafkaJSSASLAuthenticationError(`no token from ${href}: ${refused}`)
+    : new KafkaJSSASLAuthenticationError(`no token from ${href}: ${refused.replaceAll(secret, "<redacted>")}`)
 }
 
 /** RFC 6749, 5.2. */
