@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { keyPartition } from "@origin-regions/kafka/KeyPartition"
+import { keyPartition } from "@origin-regions/domain/KeyPartition"
 import { Api } from "@origin-regions/testkit/Api"
 import * as ConsumerProcess from "@origin-regions/testkit/Consumer"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
