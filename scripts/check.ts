@@ -12,6 +12,7 @@ const checks: ReadonlyArray<Check> = [
   { name: "lint", script: ["node_modules/oxlint/bin/oxlint"] },
   { name: "format", script: ["node_modules/dprint/bin.cjs", "check"] },
   { name: "types", script: ["node_modules/typescript/bin/tsc", "--noEmit", "-p", "tsconfig.json"] },
+  { name: "page types", script: ["node_modules/typescript/bin/tsc", "--noEmit", "-p", "apps/consumer/console"] },
   {
     name: "diagnostics",
     script: [

@@ -83,16 +83,25 @@ const compilerOptions = () => ({
 const user = `import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
 import { type MappingRequest, requestRecord } from "@origin-regions/domain/MappingRequest"
 import { canonicalize, type OriginIp } from "@origin-regions/domain/OriginIp"
+import { kafkaJs } from "@origin-regions/emitter/KafkaJs"
+import { memoryKafka } from "@origin-regions/emitter/MemoryKafka"
+import { makeEmitter, type PromiseEmitter } from "@origin-regions/emitter/PromiseEmitter"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import type { KafkaError } from "@origin-regions/kafka/KafkaError"
 import { Effect } from "effect"
+import type { Kafka, Producer } from "kafkajs"
 
 const ip: OriginIp | undefined = canonicalize("2001:0DB8:0:0::10")
 export const toKafka = (request: MappingRequest) => requestRecord(request)
 export const partitions: Effect.Effect<number, KafkaError, KafkaAdmin> =
   KafkaAdmin.use(({ partitionCount }) => partitionCount("origin-regions.requests"))
+export const byTheirs = (kafka: Kafka, producer: Producer): PromiseEmitter =>
+  makeEmitter({ source: "/test", kafka: kafkaJs(kafka, { producer }) })
 
 console.log(ip)
+const emitter = makeEmitter({ source: "/test", kafka: memoryKafka() })
+console.log((await emitter.request({ operation: "delete", zone_id: "z", ip: "::0001" })).event.subject)
+await emitter.close()
 console.log(KafkaAdmin.key, OriginRegionsApi.key)
 try {
   await import("@origin-regions/kafka/internal/KafkaClient" as string)
@@ -115,6 +124,7 @@ layer(Layer.mergeAll(Packed.layer, NodeServices.layer), { excludeTestServices: t
           "@origin-regions/api",
           "@origin-regions/cli",
           "@origin-regions/consumer",
+          "@origin-regions/emitter",
           "@origin-regions/settings",
           "@origin-regions/telemetry"
         ])
@@ -133,7 +143,10 @@ layer(Layer.mergeAll(Packed.layer, NodeServices.layer), { excludeTestServices: t
       Effect.gen(function*() {
         for (const { files } of yield* Packed) {
           for (const file of files) {
-            assert.match(file, /^package\/(LICENSE|README\.md|package\.json|dist\/.*(\.js|\.json|\.d\.ts))$/)
+            assert.match(
+              file,
+              /^package\/(LICENSE|README\.md|package\.json|dist\/.*(\.js|\.json|\.d\.ts)|dist\/page\/.*\.(html|css|svg))$/
+            )
             assert.notMatch(file, /test|fixtures|bench|vectors/)
           }
           assert.includeMembers([...files], ["package/LICENSE", "package/README.md"])
@@ -195,6 +208,7 @@ layer(Layer.mergeAll(Packed.layer, NodeServices.layer), { excludeTestServices: t
         yield* run(project, process.execPath, NodePath.join(root, "node_modules/typescript/bin/tsc"))
         assert.deepStrictEqual((yield* run(project, process.execPath, "user.js")).trim().split("\n"), [
           "2001:db8::10",
+          "z/::1",
           "@origin-regions/kafka/KafkaAdmin @origin-regions/api-client/OriginRegionsApi",
           "ERR_PACKAGE_PATH_NOT_EXPORTED"
         ])

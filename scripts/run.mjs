@@ -16,7 +16,7 @@ import {
   writeFileSync
 } from "node:fs"
 import { constants, tmpdir } from "node:os"
-import { delimiter, dirname, join, resolve } from "node:path"
+import { delimiter, dirname, join, relative, resolve } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 
@@ -30,15 +30,21 @@ const machine = `${process.platform === "win32" ? "win" : process.platform}-${pr
 
 /**
  * `script` is run by Node, from the root; `callersDirectory`: from where the person is, so that files can be named from there. `watched` tasks
- * start things of their own, and are told by a closed channel if we are killed.
+ * start things of their own, and are told by a closed channel if we are killed. `page`: the consumer's page is built before.
  */
 const tasks = {
   start: {
     about: "start everything and send the examples through it (--help tells more)",
     script: ["scripts/start.ts"],
-    watched: true
+    watched: true,
+    page: true
   },
-  test: { about: "every test of every package; a folder limits it", script: ["scripts/test.ts"], watched: true },
+  test: {
+    about: "every test of every package; a folder limits it",
+    script: ["scripts/test.ts"],
+    watched: true,
+    page: true
+  },
   check: { about: "lint, format, types, diagnostics, unused code, documents", script: ["scripts/check.ts"] },
   advisories: {
     about: "what the package registry knows against the packages that we run with",
@@ -46,10 +52,13 @@ const tasks = {
   },
   build: {
     about: "JavaScript and types of every package for others, as npm gets them",
-    script: ["node_modules/typescript/bin/tsc", "--build", "tsconfig.build.json"]
+    script: ["node_modules/typescript/bin/tsc", "--build", "tsconfig.build.json"],
+    page: true
   },
   format: { about: "format every file", script: ["node_modules/dprint/bin.cjs", "fmt"] },
   documents: { about: "write the generated documents", script: ["scripts/documents.ts"] },
+  "docs:build": { about: "the documents as a site", script: ["scripts/site.ts"] },
+  "docs:serve": { about: "the same, to read it here", script: ["scripts/site.ts", "serve"] },
   bench: {
     about: "the consumer beside what people write today: speed, processor time, memory",
     script: ["scripts/bench.ts"],
@@ -58,6 +67,11 @@ const tasks = {
   crashlab: {
     about: "break a running system in every way, and audit it",
     script: ["scripts/crashlab.ts"],
+    watched: true
+  },
+  alertlab: {
+    about: "make the cause of each alert, and see in a real Prometheus that it fires and resolves",
+    script: ["scripts/alertlab.ts"],
     watched: true
   },
   "bench:domain": {
@@ -87,7 +101,7 @@ const tasks = {
   },
   kafka: { about: "a Kafka broker alone, in the foreground", script: ["scripts/kafka.ts"], watched: true },
   api: { about: "the API alone, in the foreground", script: ["apps/api/src/main.ts"] },
-  consumer: { about: "the consumer alone, in the foreground", script: ["apps/consumer/src/main.ts"] },
+  consumer: { about: "the consumer alone, in the foreground", script: ["apps/consumer/src/main.ts"], page: true },
   "origin-regions": {
     about: "the command line tool: emit requests, watch outcomes, check settings",
     script: ["apps/cli/src/main.ts"],
@@ -277,7 +291,38 @@ const fingerprint = () => {
 
 const stampPath = join(root, "node_modules", ".installed")
 
-const stamp = () => existsSync(stampPath) ? readFileSync(stampPath, "utf8") : undefined
+const stampAt = (path) => existsSync(path) ? readFileSync(path, "utf8") : undefined
+
+const stamp = () => stampAt(stampPath)
+
+const pageFolder = join(root, "apps", "consumer", "console")
+const pageStampPath = join(pageFolder, "dist", ".built")
+
+/** Changes whenever the page has to be built again. */
+const pageFingerprint = (packages) => {
+  const hash = createHash("sha256").update(packages)
+  const files = readdirSync(pageFolder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+  for (const path of files.map(({ name, parentPath }) => relative(pageFolder, join(parentPath, name))).sort()) {
+    if (!path.startsWith("dist")) hash.update(path).update(readFileSync(join(pageFolder, path)))
+  }
+  return hash.digest("hex")
+}
+
+/** Builds the page that the consumer serves, where it is not as its sources are: it takes a second. */
+const buildPage = async ({ node, packages, path }) => {
+  if (!existsSync(join(pageFolder, "index.html"))) return
+  const wanted = pageFingerprint(packages)
+  if (stampAt(pageStampPath) === wanted) return
+  await holdingTheLock(async () => {
+    if (stampAt(pageStampPath) === wanted) return
+    say("Building the console's page…")
+    const vite = join(root, "apps", "consumer", "node_modules", "vite", "bin", "vite.js")
+    const options = { cwd: root, env: { ...process.env, PATH: path } }
+    const sentence = "Vite could not build the console's page: put right what it says above, and try again."
+    await run(node, [vite, "build", pageFolder, "--logLevel", "warn"], options, sentence)
+    writeFileSync(pageStampPath, wanted)
+  })
+}
 
 /** Brings all that is missing; says nothing and takes a few milliseconds where nothing is. Answers with the programs to use. */
 const prepare = async () => {
@@ -311,7 +356,7 @@ const prepare = async () => {
       writeFileSync(stampPath, wanted)
     })
   }
-  return { node, path: path() }
+  return { node, packages: wanted, path: path() }
 }
 
 const isAtTerminal = () => [process.stdin, process.stdout, process.stderr].some((stream) => stream.isTTY)
@@ -376,7 +421,9 @@ const main = async ([name, ...args]) => {
   }
   if (name === undefined || name === "--help") return process.stdout.write(`${usage()}\n`)
   if (!Object.hasOwn(tasks, name)) throw new Fault(`There is no task ${name}.\n\n${usage()}`)
-  process.exitCode = await runTask(tasks[name], args, await prepare())
+  const prepared = await prepare()
+  if (tasks[name].page) await buildPage(prepared)
+  process.exitCode = await runTask(tasks[name], args, prepared)
 }
 
 try {

@@ -149,7 +149,7 @@ const describeSystem = ({ api, consumerAddress, kafka, provider }: LocalSystem):
     `Kafka      ${brokers} (${how})`,
     `API        ${api.baseUrl} (bearer token: ${api.token})`,
     `           ${apiAddress}/docs, ${apiAddress}/health`,
-    `Consumer   ${consumerAddress}/health/ready, ${consumerAddress}/metrics`,
+    `Consumer   ${consumerAddress}/ (its page), ${consumerAddress}/metrics`,
     "",
     "Outcomes go on appearing here; Ctrl-C ends everything. In another terminal:",
     "",

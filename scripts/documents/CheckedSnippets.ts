@@ -1,5 +1,6 @@
 import { readFaultPlan } from "@origin-regions/api/FaultPlan"
 import { readGrants } from "@origin-regions/api/Grant"
+import { readAllowRules } from "@origin-regions/consumer/AllowRules"
 import { mappingKey } from "@origin-regions/domain/MappingKey"
 import { MappingOutcome } from "@origin-regions/domain/MappingOutcome"
 import { outcomeId } from "@origin-regions/domain/OutcomeId"
@@ -77,6 +78,7 @@ const failureOf = <A>(result: Result.Result<A, string>): string | undefined =>
 
 const named: Readonly<Record<string, Check>> = {
   "settings": checkSettings,
+  "allow rules": (text) => failureOf(readAllowRules(text)),
   "fault plan": (text) => failureOf(readFaultPlan(text)),
   "tokens of the API": (text) => failureOf(readGrants(text))
 }

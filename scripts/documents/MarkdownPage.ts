@@ -26,7 +26,7 @@ export interface MarkdownPage {
 }
 
 /** The anchor of a heading's text: as GitHub makes it, on the site too. */
-const anchorOf = (heading: string): string =>
+export const anchorOf = (heading: string): string =>
   heading.trim().toLowerCase().replaceAll(/[^\p{L}\p{N}\p{M}\p{Pc} -]/gu, "").replaceAll(" ", "-")
 
 const FENCE = /^ *(`{3,})([^`]*)$/

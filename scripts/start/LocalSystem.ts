@@ -10,7 +10,7 @@ import * as NodePath from "node:path"
 import { printError } from "../ScriptRuntime.ts"
 import { createTopics, layerLocalBroker } from "./LocalBroker.ts"
 import { preferredPort } from "./PreferredPort.ts"
-import { consumerEnvironment, type StartSettings } from "./StartSettings.ts"
+import { apiEnvironment, consumerEnvironment, type StartSettings } from "./StartSettings.ts"
 
 /** The consumer has ended although nobody asked it to. */
 class ConsumerEnded extends Schema.TaggedError<ConsumerEnded>()("ConsumerEnded", { exit: Schema.String }) {
@@ -37,7 +37,9 @@ export const startLocalSystem = Effect.fnUntraced(function*(settings: StartSetti
   const databasePath = NodePath.join(dataDirectory, "api.sqlite")
   const [broker, api] = yield* Effect.all([
     Effect.map(Layer.build(layerLocalBroker(dataDirectory, kafkaPort)), Context.get(KafkaBroker)),
-    Layer.build(Api.layerWith({ port: apiPort, databasePath, token: API_TOKEN })).pipe(
+    Layer.build(
+      Api.layerWith({ port: apiPort, databasePath, token: API_TOKEN, environment: apiEnvironment(environment) })
+    ).pipe(
       Effect.map(Context.get(Api)),
       sayIfSlow("Starting the API…")
     )

@@ -19,6 +19,14 @@ export const startEnvironment: Effect.Effect<Environment, SettingsError> = Effec
   )
 )
 
+/** Where the API's traces go: where the consumer's go, under a name of its own. */
+export const apiEnvironment = (environment: Environment): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    Object.entries(environment).filter((entry): entry is [string, string] =>
+      entry[1] !== undefined && /^OTEL_(?!SERVICE_NAME$)/.test(entry[0])
+    )
+  )
+
 /** The environment with what the consumer is given for the brokers, the API and its token. The rest of what it reads is the caller's to set. */
 export const consumerEnvironment = (
   environment: Environment,

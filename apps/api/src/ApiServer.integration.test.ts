@@ -4,7 +4,7 @@ import { type ApiErrorName, apiErrors } from "@origin-regions/domain/ApiError"
 import { canonicalize } from "@origin-regions/domain/OriginIp"
 import { parseTimestamp } from "@origin-regions/domain/Timestamp"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
-import { Duration, Effect, Layer, Logger } from "effect"
+import { Duration, Effect, Layer, Logger, References } from "effect"
 import { TestClock } from "effect/testing"
 import { hash } from "node:crypto"
 import { connect, type Socket } from "node:net"
@@ -716,8 +716,12 @@ describe("ApiServer", () => {
       assert.notDeepEqual(all.value[0], first.value)
     }).pipe(Effect.provide(shared)))
 
-  it.live("answers 1140 while its database fails, and goes on when it works again", () =>
-    Effect.gen(function*() {
+  it.live("answers 1140 while its database fails, says to whom, and goes on when it works again", () => {
+    const errors: Array<Readonly<Record<string, unknown>>> = []
+    const logger = Logger.make<unknown, void>(({ fiber, logLevel }) => {
+      if (logLevel === "Error") errors.push(fiber.getRef(References.CurrentLogAnnotations))
+    })
+    return Effect.gen(function*() {
       const zone = yield* newZone
       const { database } = yield* Settings
       const alter = (sql: string) =>
@@ -727,7 +731,14 @@ describe("ApiServer", () => {
           connection.close()
         })
       yield* alter("ALTER TABLE mappings RENAME TO gone")
-      assertFailure(yield* post(zone, draft), ["internal_error"])
+      const answer = yield* post(zone, draft)
+      assertFailure(answer, ["internal_error"])
+      assert.deepStrictEqual(errors, [{
+        request_id: answer.headers["x-request-id"],
+        zone_id: zone.split("/")[4],
+        generation: 1,
+        operation: "create"
+      }])
       assertFailure(yield* patch(zone, draft), ["internal_error"])
       assertFailure(yield* call({ path: zone }), ["internal_error"])
       assertFailure(yield* call({ path: `${zone}/192.0.2.1` }), ["internal_error"])
@@ -738,7 +749,8 @@ describe("ApiServer", () => {
       yield* alter("ALTER TABLE gone RENAME TO mappings")
       assert.strictEqual((yield* call({ path: "/health" })).status, 200)
       resultOf(OneEntry, yield* post(zone, draft))
-    }).pipe(Effect.provide(onFile())))
+    }).pipe(Effect.provide(onFile({}, [logger])))
+  })
 
   it.live("answers 1140 to a fault that nobody thought of, and tells nothing about it", () =>
     Effect.gen(function*() {

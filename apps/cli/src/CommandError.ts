@@ -126,6 +126,17 @@ export class WouldBeRefused extends Schema.TaggedError<WouldBeRefused>()("WouldB
   }
 }
 
+/** A zone is not as it should be; how, was printed. */
+export class ZoneDiffers extends Schema.TaggedError<ZoneDiffers>()("ZoneDiffers", {
+  zone: Schema.String,
+  differences: Schema.Int
+}) {
+  override get message() {
+    const differs = this.differences === 1 ? "1 mapping differs" : `${this.differences} mappings differ`
+    return `${differs}. With --apply the zone ${this.zone} is asked to be as it should.`
+  }
+}
+
 const exitCodeOf = {
   WrongUsage: 2,
   InvalidRequests: 2,
@@ -139,7 +150,8 @@ const exitCodeOf = {
   ChecksFailed: 1,
   TopicsDiffer: 1,
   NotProved: 1,
-  WouldBeRefused: 1
+  WouldBeRefused: 1,
+  ZoneDiffers: 1
 } as const
 
 /**
@@ -160,7 +172,8 @@ export class CommandError extends Schema.TaggedError<CommandError>()("CommandErr
     ChecksFailed,
     TopicsDiffer,
     NotProved,
-    WouldBeRefused
+    WouldBeRefused,
+    ZoneDiffers
   ])
 }) {
   override get message() {

@@ -13,6 +13,7 @@ import { exitCodes } from "./ExitCodes.ts"
 import { exportCommand } from "./ExportCommand.ts"
 import { invocationPresenter } from "./InvocationPresenter.ts"
 import { planCommand } from "./PlanCommand.ts"
+import { reconcileCommand } from "./ReconcileCommand.ts"
 import { replayCommand } from "./ReplayCommand.ts"
 import { SteerSettings } from "./SteerSettings.ts"
 import { topicsCommand } from "./TopicsCommand.ts"
@@ -51,6 +52,7 @@ export const commandLine = (environment: Environment) => {
       topicsCommand.pipe(Command.provide(settings)),
       auditCommand.pipe(Command.provide(settings), Command.provide(steer)),
       planCommand(api).pipe(Command.provide(settings)),
+      reconcileCommand(api).pipe(Command.provide(settings)),
       replayCommand.pipe(Command.provide(settings)),
       configCommand(environment)
     ])

@@ -1,32 +1,12 @@
 import { assert, layer } from "@effect/vitest"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
-import { Api } from "@origin-regions/testkit/Api"
 import { uniqueZoneId } from "@origin-regions/testkit/Names"
 import { Effect } from "effect"
+import { fillZone } from "./fixtures/FilledZone.ts"
 import { runProgram } from "./fixtures/RunningProgram.ts"
 import { readRecords, Surroundings, surroundings } from "./fixtures/Surroundings.ts"
 import { requestTextRecord } from "./RequestText.ts"
-
-/** Gives a zone of the API mappings to `us-east-1`, addresses counted from 0. */
-const fillZone = Effect.fnUntraced(function*(zone: string, count: number) {
-  const { baseUrl, token } = yield* Api
-  for (let from = 0; from < count; from += 100) {
-    const batch = Array.from({ length: Math.min(100, count - from) }, (_, index) => ({
-      origin_ip: `10.0.${Math.floor((from + index) / 256)}.${(from + index) % 256}`,
-      vendor: "aws",
-      region: "us-east-1"
-    }))
-    const response = yield* Effect.promise(() =>
-      fetch(`${baseUrl}/zones/${zone}/origin/cloud_regions/batch`, {
-        method: "PUT",
-        headers: { "authorization": `Bearer ${token}`, "content-type": "application/json" },
-        body: JSON.stringify(batch)
-      })
-    )
-    assert.strictEqual(response.status, 200)
-  }
-})
 
 const countOf = (topic: string) =>
   Effect.map(KafkaAdmin.use(({ endOffsets }) => endOffsets(topic)), (ends) => ends.get(0))
@@ -105,15 +85,14 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("origin
         }))
       )
       yield* KafkaProducer.use(({ send }) => send(records.map((record) => ({ topic, record }))))
-      const told = yield* runProgram({ args: ["plan", "--topic-range", "0/0", "--topic-range", "0/1-2"], environment })
+      const told = yield* runProgram({ args: ["plan", "--topic-range", "0/0", "--topic-range", "0/1-99"], environment })
       assert.deepStrictEqual([told.code, told.stderr], [1, "1 of 3 requests would be refused. Nothing was sent.\n"])
       assert.match(told.stdout, /^\+ 0\/0 .*\n\+ 0\/1 .*\n! 0\/2 {2}conflict .* {2}1145: it has this very mapping\n/)
 
       const wrong = [
-        [["plan"], /^Name a file of requests, or a --topic-range/],
         [["plan", "--topic-range", "7"], /^--topic-range is "7": expected such as 3\/100-250\./],
-        [["plan", "--topic-range", "0/1", "--apply"], /^--apply goes with a file/],
-        [["plan", "nowhere"], /^nowhere cannot be read: there is no such file/]
+        [["plan", "--topic-range", "0/3-9"], /^There is no request at 0\/3: there are offsets up to 2 in topic-/],
+        [["plan", "--topic-range", "0/1", "--apply"], /^--apply goes with a file/]
       ] as const
       for (const [args, problem] of wrong) {
         const { code, stderr, stdout } = yield* runProgram({ args, environment })

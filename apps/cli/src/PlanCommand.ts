@@ -1,5 +1,6 @@
 import type { ApiSettings } from "@origin-regions/api-client/ApiSettings"
 import type { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
+import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { KafkaScan } from "@origin-regions/kafka/KafkaScan"
 import { Clock, Console, Effect, type Layer, Option, Stream } from "effect"
@@ -69,7 +70,12 @@ export const planCommand = (layerApi: Layer.Layer<ApiSettings | OriginRegionsApi
       }
       const ofFile = Option.isSome(file) ? yield* rowsOfFile(file.value, format) : undefined
       const planned = ofFile === undefined
-        ? Stream.fromIterable(yield* Effect.provide(recordsOfRanges(ranges), KafkaScan.layer(settings.kafka)))
+        ? Stream.fromIterable(
+          yield* Effect.provide(recordsOfRanges(ranges), [
+            KafkaAdmin.layer(settings.kafka),
+            KafkaScan.layer(settings.kafka)
+          ])
+        )
         : Stream.map(ofFile.rows, plannedRow)
       const plan = new RequestPlan(readZone)
       const now = yield* Clock.currentTimeMillis

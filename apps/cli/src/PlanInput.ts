@@ -1,5 +1,6 @@
 import type { OutgoingRecord, RecordHeader } from "@origin-regions/domain/SourceRecord"
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
+import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaScan } from "@origin-regions/kafka/KafkaScan"
 import { Clock, Duration, Effect, Option, Stream } from "effect"
 import { SecureRandom } from "effect/crypto"
@@ -74,12 +75,22 @@ export const recordsOfRanges = Effect.fnUntraced(function*(ranges: ReadonlyArray
     const problem = `That is more than ${MOST_RECORDS.toLocaleString("en")} records: plan for fewer at a time.`
     return yield* new CommandError({ reason: new WrongUsage({ problem }) })
   }
+  const ends = yield* Effect.mapError(
+    KafkaAdmin.use(({ endOffsets }) => endOffsets(settings.requestsTopic)),
+    (error) => kafkaFailed(error, settings)
+  )
   const found: Array<PlannedRecord> = []
   for (const { first, last, partition } of ranges) {
+    const end = ends.get(partition)
+    if (end === undefined || first >= end) {
+      const what = end === undefined ? "is no such partition" : `are offsets up to ${end - 1}`
+      const problem = `There is no request at ${partition}/${first}: there ${what} in ${settings.requestsTopic}.`
+      return yield* new CommandError({ reason: new WrongUsage({ problem }) })
+    }
     yield* scan({
       topic: settings.requestsTopic,
       from: new Map([[partition, first]]),
-      to: new Map([[partition, last + 1]]),
+      to: new Map([[partition, Math.min(last + 1, end)]]),
       patience: PATIENCE
     }, (_, { headers, key, offset, value }) => {
       found.push({

@@ -25,10 +25,12 @@ const detail = ({ after, before, code, reason }: PlannedRequest): string =>
     ? `was ${cloud(before)}`
     : "has no mapping"
 
-/** One request, for a person. */
+/** One request, for a person; without a place where it has none. */
 export const planLine = (place: string, planned: PlannedRequest): string =>
   plainText(
-    `${marks[planned.effect]} ${place}  ${planned.effect}  ${planned.address ?? planned.id ?? "?"}  ${detail(planned)}`
+    `${marks[planned.effect]} ${place === "" ? "" : `${place}  `}${planned.effect}  ${
+      planned.address ?? planned.id ?? "?"
+    }  ${detail(planned)}`
   )
 
 export const planJson = (place: string, planned: PlannedRequest): string => JSON.stringify({ place, ...planned })

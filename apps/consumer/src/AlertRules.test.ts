@@ -36,7 +36,6 @@ const ours = (name: string) => `origin_regions_consumer_${name}`
 const lag = ours("lag_records{messaging_destination_partition_id=\"0\"}")
 const created = ours("outcomes_total{code=\"created\"}")
 const paused = (reason: string) => ours(`api_paused{reason="${reason}"}`)
-const left = ours("api_quota_left")
 const waitsForQuota = ours("requests_waiting{reason=\"quota\"}")
 const letters = ours("dead_letters_total{code=\"gave_up\"}")
 const rebalances = ours("rebalances_total")
@@ -107,11 +106,15 @@ const cases: ReadonlyArray<Case> = [
   {
     alert: "QuotaUsedUp",
     severity: "warning",
-    causes: [[since(16, left, 10, 0), series(waitsForQuota, 7, 0)]],
+    causes: [
+      [since(22, waitsForQuota, 0, 7)],
+      // At the beginning of a window nothing waits for a moment.
+      [{ ...series(waitsForQuota, 7, 0), values: "0+0x30 7+0x16 0 7+0x12" }]
+    ],
     quiet: {
-      "calls are left": [series(left, 1, 0), series(waitsForQuota, 7, 0)],
-      "nothing waits for it": [series(left, 0, 0), series(waitsForQuota, 0, 0)],
-      "it has been so for 14 minutes": [since(14, left, 10, 0), series(waitsForQuota, 7, 0)]
+      "nothing waits for it": [series(waitsForQuota, 0, 0)],
+      "every other time something waits": [{ ...series(waitsForQuota, 0, 0), values: "0 7 ".repeat(30).trimEnd() }],
+      "it has been so for 14 minutes": [since(14, waitsForQuota, 0, 7)]
     }
   },
   {

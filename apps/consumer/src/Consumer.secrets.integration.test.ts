@@ -3,10 +3,12 @@ import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { KafkaTopicReader } from "@origin-regions/kafka/KafkaTopicReader"
+import type { Declarations } from "@origin-regions/settings/Setting"
 import * as ConsumerProcess from "@origin-regions/testkit/Consumer"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { Leash } from "@origin-regions/testkit/Leash"
 import { uniqueZoneId } from "@origin-regions/testkit/Names"
+import { collectedBy, makeOtlpCollector } from "@origin-regions/testkit/OtlpCollector"
 import { Effect, Layer, Redacted } from "effect"
 import { execFile, spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
@@ -19,9 +21,20 @@ import { eventOf, recordOf, text } from "./fixtures/RequestRecords.ts"
 import { linesOf, says, whileRunning } from "./fixtures/RunningConsumer.ts"
 import { takenPort } from "./fixtures/TcpForwarder.ts"
 import { makeTestTopics, settingsFor } from "./fixtures/TestTopics.ts"
+import { consumerSettings } from "./Settings.ts"
 
 /** Recognisable wherever they come out, and made of characters that no encoding changes. */
-const secretNames = ["apiToken", "apiKey", "httpToken", "redis", "sasl", "client", "accessToken", "privateKey"] as const
+const secretNames = [
+  "apiToken",
+  "apiKey",
+  "httpToken",
+  "redis",
+  "sasl",
+  "client",
+  "accessToken",
+  "privateKey",
+  "collector"
+] as const
 const secrets = Object.fromEntries(
   secretNames.map((name) => [name, `S3CRET${name}0123456789ABCDEFGHJK`])
 ) as Record<typeof secretNames[number], string>
@@ -55,6 +68,12 @@ const saslPlain = {
   KAFKA_SASL_USERNAME: "user",
   KAFKA_SASL_PASSWORD: secrets.sasl
 }
+
+const collectorCredential = { OTEL_EXPORTER_OTLP_HEADERS: `authorization=Bearer%20${secrets.collector}` }
+
+/** The names of all settings that are secrets. */
+const secretSettings = Object.values<Declarations>(consumerSettings).flatMap((declared) => Object.values(declared))
+  .filter(({ type }) => type.secret).map(({ name }) => name)
 
 /** As they are, and as an authorization has them. */
 const forms = Object.values(secrets).flatMap((secret) => [
@@ -125,12 +144,15 @@ const everythingOf = ({ headers, key, value }: SourceRecord) =>
 
 const pem = (label: string, content: string) => `-----BEGIN ${label}-----\n${content}\n-----END ${label}-----\n`
 
+/** The runs whose settings are also given to the check, which costs as much as a consumer. */
+const checked = new Set(["wrong password", "oauth", "wrong settings", "password in an address"])
+
 /** Ends a process as a fault does that nobody can handle, once it is asked to. */
 const CRASHING = "process.on('SIGUSR2', () => { throw new Error('crashed') })\n"
 
 describe.skipIf(isJavaMissing)("No secret of the consumer", () => {
   layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })((it) => {
-    it.effect("comes out of one at work: in logs, outcomes, dead letters, over HTTP, of a check, or of a crash", () =>
+    it.effect("comes out of one at work: in logs, outcomes, dead letters, traces, over HTTP, of a check, or of a crash", () =>
       Effect.gen(function*() {
         const { brokers } = yield* KafkaBroker
         const seen = new Seen()
@@ -140,6 +162,7 @@ describe.skipIf(isJavaMissing)("No secret of the consumer", () => {
         writeFileSync(tokenFile, `${secrets.apiToken}\n`)
         writeFileSync(join(directory, "crashing.mjs"), CRASHING)
         const proxy = yield* makeApiProxy()
+        const collector = yield* makeOtlpCollector
         let refuses = false
         proxy.decide = (call) => {
           const message = `What do you mean by Bearer ${secrets.apiToken}?`
@@ -157,6 +180,8 @@ describe.skipIf(isJavaMissing)("No secret of the consumer", () => {
             API_QUOTA: "100000",
             REDIS_URL: `redis://user:${secrets.redis}@127.0.0.1:1/0`,
             REQUEST_DEADLINE: "1 second",
+            ...collectedBy(collector),
+            ...collectorCredential,
             LOG_LEVEL: "Trace",
             NODE_OPTIONS: `--import=${join(directory, "crashing.mjs")}`
           }
@@ -209,6 +234,13 @@ describe.skipIf(isJavaMissing)("No secret of the consumer", () => {
         }
         seen.has("config check", "(hidden)")
 
+        yield* collector.until((spans) => spans.length > 0)
+        seen.add(
+          "traces",
+          JSON.stringify(collector.spans, (_, value: unknown) => typeof value === "bigint" ? String(value) : value)
+        )
+        seen.has("traces", "192.0.2.1")
+
         process.kill(consumer.pid, "SIGUSR2")
         assert.notStrictEqual((yield* consumer.exit).code, 0)
         for (const line of yield* linesOf(consumer)) seen.add("log", `${line}\n`)
@@ -250,7 +282,13 @@ describe.skipIf(isJavaMissing)("No secret of the consumer", () => {
           KAFKA_TLS_CERT_FILE: file("cert.pem", pem("CERTIFICATE", "bm90aGluZw==")),
           KAFKA_TLS_KEY_FILE: file("key.pem", pem("PRIVATE KEY", secrets.privateKey))
         }
-        const all = { REDIS_URL: `redis://user:${secrets.redis}@127.0.0.1:1/0`, ...saslPlain, ...tls }
+        const all = {
+          REDIS_URL: `redis://user:${secrets.redis}@127.0.0.1:1/0`,
+          ...saslPlain,
+          ...tls,
+          ...collectedBy({ endpoint: "http://127.0.0.1:1" }),
+          ...collectorCredential
+        }
         /** A word that it says when it has come as far as it can, or its end. */
         const runs: ReadonlyArray<readonly [string, Readonly<Record<string, string>>, string | undefined]> = [
           ["wrong password", { ...base, ...saslPlain, KAFKA_SASL_PASSWORD: `${secrets.sasl}2` }, "Trying again"],
@@ -283,6 +321,8 @@ describe.skipIf(isJavaMissing)("No secret of the consumer", () => {
             KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL: `https://client:${secrets.client}@login.example/token`
           }, undefined]
         ]
+        const given = new Set(runs.flatMap(([, settings]) => Object.keys(settings)))
+        assert.deepStrictEqual(secretSettings.filter((name) => !given.has(name)), [])
         yield* Effect.forEach(runs, ([name, settings, word]) =>
           Effect.gen(function*() {
             const consumer = yield* ConsumerProcess.spawn(settings)
@@ -298,6 +338,7 @@ describe.skipIf(isJavaMissing)("No secret of the consumer", () => {
               yield* consumer.terminate
             }
             for (const line of yield* linesOf(consumer)) seen.add(name, `${line}\n`)
+            if (!checked.has(name)) return
             seen.add(`${name}, checked`, yield* configCheck(settings, ...(name.includes("wrong") ? [] : ["--json"])))
           }), { concurrency: 4 })
         seen.has("oauth", "<redacted>")

@@ -1,21 +1,25 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
-import { Clock, Duration, Effect, Layer, type Redacted, Schema } from "effect"
+import { Clock, type Duration, Effect, Layer, type Redacted, Schema } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
 import { requireToken } from "./BearerToken.ts"
+import { isPagePath, pageRoutes } from "./Console/ConsolePage.ts"
+import { consoleRoutes } from "./Console/ConsoleRoutes.ts"
 import { Delivery } from "./Delivery.ts"
 import { EndOffsets } from "./EndOffsets.ts"
+import { isForgotten } from "./Forgotten.ts"
 import { GroupMember } from "./GroupMember.ts"
 import { renderMetrics } from "./Metrics.ts"
 import { Pipeline } from "./Pipeline.ts"
 import { explain, statusReport, type StatusReportInput } from "./StatusReport.ts"
 
 export interface HttpServerOptions {
+  readonly groupId: string
   readonly requestsTopic: string
   readonly host: string
   readonly port: number
-  /** Asked for everywhere but at `/health/*`; left out: nobody is asked. */
+  /** Asked for everywhere but at `/health/*` and for the page itself; left out: nobody is asked. */
   readonly token: Redacted.Redacted | undefined
   /** Without word from the group's coordinator for this long, while Kafka answers, only a restart helps. */
   readonly sessionTimeout: Duration.Duration
@@ -37,11 +41,13 @@ const detailOf = (cause: unknown) => cause instanceof Error ? cause.message : St
 const health = (healthy: boolean, body: object) =>
   HttpServerResponse.json(body, { status: healthy ? 200 : 503 }).pipe(Effect.orDie)
 
-/** For whoever runs the consumer: `/health/live` (would a restart help?), `/health/ready` (is it at work?), `/status` and `/metrics` (Prometheus). */
-const routes = ({ requestsTopic, sessionTimeout, token }: HttpServerOptions) =>
+/** For whoever runs the consumer: `/health/live` (would a restart help?), `/health/ready` (is it at work?), `/status`, `/metrics` (Prometheus), and the console at `/`. */
+const routes = ({ groupId, requestsTopic, sessionTimeout, token }: HttpServerOptions) =>
   HttpRouter.use(Effect.fnUntraced(function*(router) {
     if (token !== undefined) {
-      yield* router.addGlobalMiddleware(requireToken(token, (path) => /^\/health\/(live|ready)$/.test(path)))
+      yield* router.addGlobalMiddleware(
+        requireToken(token, (path) => /^\/health\/(live|ready)$/.test(path) || isPagePath(path))
+      )
     }
     const pipeline = yield* Pipeline
     const member = yield* GroupMember
@@ -58,8 +64,7 @@ const routes = ({ requestsTopic, sessionTimeout, token }: HttpServerOptions) =>
       "/health/live",
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const { joined, lastContact } = member.status()
-        // In an outage of Kafka nothing is to be gained by a restart: it has to answer others of us a whole session longer than the coordinator does.
-        const live = !joined || now - lastContact < Duration.toMillis(sessionTimeout) + endOffsets.silence()
+        const live = !joined || !isForgotten({ sessionTimeout, member: now - lastContact, kafka: endOffsets.silence() })
         return health(live, {
           status: live ? "live" : "no word from the group's coordinator",
           last_contact: formatTimestamp(lastContact)
@@ -95,6 +100,8 @@ const routes = ({ requestsTopic, sessionTimeout, token }: HttpServerOptions) =>
         (text) => HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4; charset=utf-8" })
       )
     )
+    yield* consoleRoutes({ groupId, input })
+    yield* pageRoutes
   }))
 
 const announce = Layer.effectDiscard(Effect.gen(function*() {

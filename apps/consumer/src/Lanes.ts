@@ -54,10 +54,22 @@ export class Lanes<Task> {
     }
   }
 
+  /** Every task that is here, with how many are ahead of it in its lane, and the first of that, which may be taken. */
+  *all(): Generator<
+    { readonly task: Task; readonly ahead: number; readonly head: Task; readonly isHeadTaken: boolean }
+  > {
+    for (const { taken, tasks } of this.#lanes.values()) {
+      const all = taken === undefined ? tasks : [taken, ...tasks]
+      const [head] = all
+      if (head === undefined) continue
+      for (const [ahead, task] of all.entries()) yield { task, ahead, head, isHeadTaken: taken !== undefined }
+    }
+  }
+
   add(group: string, key: string, task: Task): void {
     let lane = this.#lanes.get(key)
     if (lane === undefined) {
-      lane = { key, group, tasks: [], taken: false, held: false }
+      lane = { key, group, tasks: [], taken: undefined, held: false }
       this.#lanes.set(key, lane)
       this.#lanesOfGroup.set(group, (this.#lanesOfGroup.get(group) ?? 0) + 1)
     }
@@ -189,15 +201,15 @@ export class Lanes<Task> {
 
   #takeOf(lane: Lane<Task>): Task | undefined {
     const task = lane.tasks.shift()
-    lane.taken = true
+    lane.taken = task
     this.#takenOfGroup.set(lane.group, this.takenOf(lane.group) + 1)
     this.#size -= 1
     return task
   }
 
   #giveBack(lane: Lane<Task>): void {
-    if (!lane.taken) return
-    lane.taken = false
+    if (lane.taken === undefined) return
+    lane.taken = undefined
     const left = this.takenOf(lane.group) - 1
     if (left === 0) this.#takenOfGroup.delete(lane.group)
     else this.#takenOfGroup.set(lane.group, left)
@@ -210,7 +222,7 @@ export class Lanes<Task> {
   }
 
   #makeReady(lane: Lane<Task>): void {
-    if (lane.taken) return
+    if (lane.taken !== undefined) return
     if (lane.tasks.length === 0) {
       this.#forgetIfIdle(lane)
       return
@@ -227,7 +239,7 @@ export class Lanes<Task> {
   }
 
   #forgetIfIdle(lane: Lane<Task>): void {
-    if (lane.taken || lane.tasks.length > 0 || !this.#lanes.delete(lane.key)) return
+    if (lane.taken !== undefined || lane.tasks.length > 0 || !this.#lanes.delete(lane.key)) return
     const left = (this.#lanesOfGroup.get(lane.group) ?? 1) - 1
     if (left === 0) this.#lanesOfGroup.delete(lane.group)
     else this.#lanesOfGroup.set(lane.group, left)
@@ -242,6 +254,6 @@ interface Lane<Task> {
   readonly key: string
   readonly group: string
   tasks: Array<Task>
-  taken: boolean
+  taken: Task | undefined
   held: boolean
 }

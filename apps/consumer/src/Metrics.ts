@@ -77,7 +77,8 @@ export const renderMetrics = (input: MetricsInput): Effect.Effect<string> =>
     set(blocked, publishing !== undefined)
     set(calls, pipeline.calls)
     set(inFlight, pipeline.inFlight)
-    set(queued, pipeline.queued - pipeline.waits.quota)
+    // Where the API is not called at all for want of quota they are among those that wait.
+    set(queued, pipeline.queued - (pipeline.apiPause === undefined ? pipeline.waits.quota : 0))
     set(unpublished, pipeline.unpublished)
     for (const [reason, metric] of waiting) {
       if (reason !== "kafka") set(metric, pipeline.waits[reason])

@@ -1,4 +1,5 @@
 import { OriginRegionsApi } from "@origin-regions/api-client/OriginRegionsApi"
+import type { ReadRequest } from "@origin-regions/domain/RequestReader"
 import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import type { Assignment, ConsumerHandler, RecordBatch, Subscription } from "@origin-regions/kafka/KafkaConsumer"
@@ -8,6 +9,7 @@ import { Attempt } from "./Attempt.ts"
 import { Circuits } from "./Circuits.ts"
 import { Delivery } from "./Delivery.ts"
 import { type Dispatcher, makeDispatcher } from "./Dispatcher.ts"
+import { findRequests, type FoundRequest } from "./FoundRequest.ts"
 import { Lanes } from "./Lanes.ts"
 import { PartitionsInHand } from "./PartitionsInHand.ts"
 import { pipelineMetrics } from "./PipelineMetrics.ts"
@@ -51,6 +53,8 @@ export class Pipeline extends Context.Service<Pipeline, {
   /** Settles and commits what is in flight, as `drain` does, and starts nothing more whatever is assigned from then on. */
   readonly stop: Effect.Effect<void>
   readonly status: () => PipelineStatus
+  /** The requests in hand that fit, in the order of their partitions. Goes through all that are. */
+  readonly find: (fits: (request: ReadRequest) => boolean) => ReadonlyArray<FoundRequest>
   /** Dies of a fault in the pipeline itself. Never succeeds. */
   readonly failure: Effect.Effect<never>
 }>()("@origin-regions/consumer/Pipeline") {
@@ -187,6 +191,9 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     })
   )
 
+  /** When steady milliseconds began, in milliseconds since 1970. */
+  const epoch = () => clock.currentTimeMillisUnsafe() - Math.floor(steadyMillis(clock))
+
   run(publisher.publishing)
   run(publisher.committing)
   run(Effect.repeat(refresh, Schedule.spaced(REFRESH_SPACING)))
@@ -200,6 +207,11 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
       }),
       drain
     ),
+    find: (fits) =>
+      findRequests(
+        { lanes, circuits, owned: partitions.all, unpublished: publisher.unpublishedTasks(), epoch: epoch() },
+        fits
+      ),
     status: () => {
       const time = clock.currentTimeMillisUnsafe()
       return pipelineStatus({
@@ -212,7 +224,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
         owned: partitions.all,
         quota: api.quota.status,
         time,
-        epoch: time - Math.floor(steadyMillis(clock))
+        epoch: epoch()
       })
     },
     failure: Deferred.await(failed)

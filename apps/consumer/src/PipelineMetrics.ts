@@ -7,10 +7,10 @@ import type { SettledTask } from "./Delivery.ts"
 /** Where OpenTelemetry has no name, ours begin so. docs/metrics.md has them all. */
 export const nameOf = (name: string): string => `origin_regions_consumer_${name}`
 
-/** The codes that outcomes are counted by. What else the API comes up with is `other`: it must not make series without end. */
+/** The codes that outcomes are counted by, the last for all others. What else the API comes up with is `other`: it must not make series without end. */
 const OTHER_CODE = "other"
 const failedCodes = ["malformed_request", "expired", "gave_up"] as const
-const outcomeCodes: ReadonlyArray<string> = [
+export const outcomeCodes: ReadonlyArray<string> = [
   "created",
   "upserted",
   "deleted",
@@ -24,7 +24,8 @@ const outcomeCodes: ReadonlyArray<string> = [
   OTHER_CODE
 ]
 
-const codeOf = (settlement: Settlement): string => {
+/** An outcome's `outcomecode`. */
+export const outcomeCode = (settlement: Settlement): string => {
   switch (settlement._tag) {
     case "Succeeded":
       return settlement.result
@@ -92,7 +93,7 @@ export const pipelineMetrics: Effect.Effect<PipelineMetrics> = Effect.contextWit
       const now = clock.currentTimeMillisUnsafe()
       const steadyNow = steadyMillis(clock)
       for (const { settlement, task: { firstTriedAt, record: { timestamp } } } of settled) {
-        const code = codeOf(settlement)
+        const code = outcomeCode(settlement)
         const counted = outcomes.get(code) ?? outcomes.get(OTHER_CODE)
         counted?.updateUnsafe(1, context)
         deadLetters.get(code)?.updateUnsafe(1, context)

@@ -33,6 +33,7 @@ import { layerExactlyOnce } from "./Delivery/ExactlyOnce.ts"
 import { EndOffsets } from "./EndOffsets.ts"
 import { GroupMember } from "./GroupMember.ts"
 import * as HttpServer from "./HttpServer.ts"
+import { OutcomeHistory } from "./OutcomeHistory.ts"
 import { Pipeline } from "./Pipeline.ts"
 import * as ProcessMetrics from "./ProcessMetrics.ts"
 import { PublishedOutcomes } from "./PublishedOutcomes.ts"
@@ -75,7 +76,7 @@ const application = (settings: Settings) => {
       Layer.provide(Pipeline.layer(settings)),
       Layer.provide(Attempt.layer(settings)),
       Layer.provide([delivering, published]),
-      Layer.provide([kafka, api]),
+      Layer.provide([kafka, api, OutcomeHistory.layer]),
       // Ends last: what ends before it still has spans to send.
       Layer.provide(Tracing.layer(settings.traces))
     )

@@ -40,6 +40,8 @@ export interface Publisher {
   readonly wake: () => void
   /** Requests whose outcomes wait to be published. */
   readonly unpublished: () => number
+  /** The same, one by one. */
+  readonly unpublishedTasks: () => ReadonlyArray<SettledTask>
   /** Whether nothing is left to publish. What can't be committed under this membership is kept for the next. */
   readonly isSettled: () => boolean
   readonly isCommitting: () => boolean
@@ -55,7 +57,7 @@ export const makePublisher = Effect.fnUntraced(function*(options: PublisherOptio
   const outcomesReady = yield* Latch.make(false)
   const commitWanted = yield* Latch.make(false)
   const outbox: Array<SettledTask> = []
-  let delivering = 0
+  let delivering: ReadonlyArray<SettledTask> = []
   let isCommitting = false
   let untoldDeadLetters = 0
   let nextDeadLetterLineAt = 0
@@ -66,10 +68,10 @@ export const makePublisher = Effect.fnUntraced(function*(options: PublisherOptio
     const used = partitions.membership
     if (used === undefined || used.isOver || outbox.length === 0) return
     const settled = outbox.splice(0, MAX_DELIVERY)
-    delivering = settled.length
+    delivering = settled
     // A partition's first commit goes by itself: before it nobody could tell whose transaction is pending there.
     const delivered = yield* delivery.deliver(settled, () => due().filter(({ progress }) => progress.isMarked), used)
-    delivering = 0
+    delivering = []
     if (delivered === "stale") partitions.expel(used)
     for (const each of settled.toReversed()) conclude(each)
     goOn()
@@ -131,8 +133,9 @@ export const makePublisher = Effect.fnUntraced(function*(options: PublisherOptio
       outcomesReady.openUnsafe()
       commitWanted.openUnsafe()
     },
-    unpublished: () => outbox.length + delivering,
-    isSettled: () => delivering === 0 && (outbox.length === 0 || partitions.membership?.isOver === true),
+    unpublished: () => outbox.length + delivering.length,
+    unpublishedTasks: () => [...delivering, ...outbox],
+    isSettled: () => delivering.length === 0 && (outbox.length === 0 || partitions.membership?.isOver === true),
     isCommitting: () => isCommitting,
     publishing: Effect.forever(publishNext),
     committing: Effect.forever(commitNext)

@@ -73,7 +73,7 @@ const ownSettings = {
     text("a host name or an IP address to listen on", /^[0-9A-Za-z:._-]+$/),
     {
       default: "127.0.0.1",
-      meaning: "where `/health/live`, `/health/ready`, `/status` and `/metrics` are",
+      meaning: "where [the console](console.md), `/health/live`, `/health/ready`, `/status` and `/metrics` are",
       example: "::1"
     }
   ),
@@ -89,7 +89,7 @@ const ownSettings = {
       expected: "a bearer token, without spaces and control characters"
     }),
     {
-      meaning: "who may see `/status` and `/metrics`: see [HTTP](#http). Must be set where `HTTP_HOST` is not loopback",
+      meaning: "who may see more than [its health](#http). Must be set where `HTTP_HOST` is not loopback",
       example: "6Jk1WvL0xqCeVhU4tQ9g"
     }
   ),

@@ -24,12 +24,13 @@ export interface StatusReportInput {
 /** Zones that are told one by one; the others are counted. */
 const MAX_ZONES = 100
 
-const plural = (count: number, what: string): string => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`
+export const plural = (count: number, what: string): string =>
+  `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`
 
 /** To the second: this is for people. */
-const clockTime = (millis: number): string => `${formatTimestamp(millis).slice(11, 19)}Z`
+export const clockTime = (millis: number): string => `${formatTimestamp(millis).slice(11, 19)}Z`
 
-const dated = (millis: number): string => `${formatTimestamp(millis).slice(0, 19)}Z`
+export const dated = (millis: number): string => `${formatTimestamp(millis).slice(0, 19)}Z`
 
 const failuresOf = ({ failures, reason }: Pause): string => `${plural(failures, "failure")} in a row, last: ${reason}`
 

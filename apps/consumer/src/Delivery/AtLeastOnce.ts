@@ -3,6 +3,7 @@ import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { Duration, Effect, Layer, Schedule, Semaphore } from "effect"
 import { type Delivered, Delivery, type Membership } from "../Delivery.ts"
+import { OutcomeHistory } from "../OutcomeHistory.ts"
 import { pipelineMetrics } from "../PipelineMetrics.ts"
 import type { OwnedPartition } from "../Task.ts"
 import { makeOutcomeRecords, type OutcomeTopics } from "./OutcomeRecords.ts"
@@ -23,6 +24,7 @@ export const layerAtLeastOnce = (options: OutcomeTopics & { readonly requestsTop
       const { clock } = yield* OriginRegionsApi
       const outcomeRecords = yield* makeOutcomeRecords(options)
       const { published } = yield* pipelineMetrics
+      const history = yield* OutcomeHistory
 
       const turn = yield* Semaphore.make(1)
       let problem: string | undefined
@@ -59,6 +61,7 @@ export const layerAtLeastOnce = (options: OutcomeTopics & { readonly requestsTop
           problem = undefined
           for (const { task } of live) task.owner.progress.done(task.record.offset)
           published(live)
+          history.published(live)
           return yield* commit(() => [...new Set([...live.map(({ task }) => task.owner), ...also()])], membership)
         })
       })

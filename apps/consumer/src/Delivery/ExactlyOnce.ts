@@ -3,6 +3,7 @@ import { KafkaError, Refused, StaleGeneration } from "@origin-regions/kafka/Kafk
 import { KafkaTransactions, type PendingTransaction } from "@origin-regions/kafka/KafkaTransactions"
 import { Duration, Effect, Layer, Semaphore } from "effect"
 import { type Delivered, Delivery, type Membership, type SettledTask } from "../Delivery.ts"
+import { OutcomeHistory } from "../OutcomeHistory.ts"
 import { pipelineMetrics } from "../PipelineMetrics.ts"
 import type { OwnedPartition } from "../Task.ts"
 import { makeOutcomeRecords, type OutcomeTopics } from "./OutcomeRecords.ts"
@@ -48,6 +49,7 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
       const { clock } = yield* OriginRegionsApi
       const outcomeRecords = yield* makeOutcomeRecords(options)
       const { published } = yield* pipelineMetrics
+      const history = yield* OutcomeHistory
       const turn = yield* Semaphore.make(1)
       let problem: string | undefined
       const commit = (due: () => ReadonlyArray<OwnedPartition>, membership: Membership): Effect.Effect<Delivered> =>
@@ -88,6 +90,7 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
         )
         problem = undefined
         published(settled)
+        history.published(settled)
       })
 
       const deliver = (

@@ -36,10 +36,14 @@ export class CallSpan {
     return this.#span.headers
   }
 
-  /** An answer that is an error of HTTP's makes it one of the span's, whatever the caller makes of it. */
+  /** An answer that is an error of HTTP's makes it one of the span's. That there is no mapping is none: who looks wants to know. */
   end(exit: Exit.Exit<unknown, ApiError>): void {
-    const error = Option.getOrUndefined(Exit.findErrorOption(exit))
     const { status } = this
+    const error = Option.getOrUndefined(Exit.findErrorOption(exit))
+    if (error?.category === "absent") {
+      this.#span.set({ "http.response.status_code": status })
+      return this.#span.end()
+    }
     this.#span.set({
       "http.response.status_code": status,
       "error.type": status !== undefined && status >= 400

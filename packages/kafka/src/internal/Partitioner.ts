@@ -1,5 +1,5 @@
+import { keyPartition } from "@origin-regions/domain/KeyPartition"
 import type { ICustomPartitioner } from "kafkajs"
-import { keyPartition } from "../KeyPartition.ts"
 
 /**
  * The partition that Java clients choose for a key. kafkajs' own never cuts its numbers to 32 bits: they grow with the key, and one of 900 KB keeps a

@@ -38,7 +38,12 @@ export const makeSpanExporter = Effect.fnUntraced(function*(settings: TraceSetti
   const serialization = yield* OtlpSerialization.OtlpSerialization
   const full = yield* Latch.make(false)
   const oneAtATime = yield* Semaphore.make(1)
-  const resource = OtlpResource.make({ serviceName: settings.serviceName, attributes: settings.resource })
+  const resource = {
+    attributes: OtlpResource.entriesToAttributes(
+      Object.entries({ ...settings.resource, "service.name": settings.serviceName })
+    ),
+    droppedAttributesCount: 0
+  }
   const client = (yield* HttpClient.HttpClient).pipe(
     HttpClient.transformResponse(Effect.timeout(TIMEOUT)),
     HttpClient.filterStatusOk,

@@ -19,3 +19,6 @@ export const murmur2 = (key: Uint8Array): number => {
   hash = Math.imul(hash ^ (hash >>> 13), MULTIPLIER)
   return hash ^ (hash >>> 15)
 }
+
+/** The partition that Java clients choose for a key, of so many. All emitters must choose the same: requests of one address are in order only within one partition. */
+export const keyPartition = (key: Uint8Array, partitions: number): number => (murmur2(key) & 0x7fffffff) % partitions

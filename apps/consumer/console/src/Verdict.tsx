@@ -1,0 +1,60 @@
+import { useSignalEffect } from "@preact/signals"
+import type { ConsoleSnapshot } from "../../src/Console/ConsoleMessages.ts"
+import { connection, snapshot } from "./Live.ts"
+import { count, plural } from "./Units.ts"
+
+type Tone = "good" | "held" | "bad" | "unknown"
+
+/** In one line: how it is. */
+const verdictOf = (now: ConsoleSnapshot | undefined): readonly [tone: Tone, text: string] => {
+  if (now === undefined) return ["unknown", "Asking the consumer…"]
+  if (!now.member.ready) return ["bad", "Not at work"]
+  if (now.unpublished > 0 && now.explanation.some((line) => line.includes("wait to be published"))) {
+    return ["bad", "Outcomes can't be published"]
+  }
+  if (now.explanation.length === 0) {
+    return now.partitions.length === 0
+      ? ["good", "In reserve: other members have all partitions"]
+      : ["good", "At work, and nothing is held up"]
+  }
+  const held = now.waiting + (now.quota?.next_call == null ? 0 : now.queued)
+  return [
+    "held",
+    held === 0
+      ? "At work, with something to know"
+      : `At work, and ${plural(held, "request")} ${held === 1 ? "waits" : "wait"}`
+  ]
+}
+
+const marks: Readonly<Record<Tone, string>> = { good: "●", held: "◐", bad: "■", unknown: "○" }
+
+/** Whether it is at work, and the sentences of what waits: of a height that does not change. */
+export const Verdict = () => {
+  const now = snapshot.value
+  const [tone, text] = verdictOf(now)
+  useSignalEffect(() => {
+    const [tone, text] = verdictOf(snapshot.value)
+    const group = snapshot.value?.member.group ?? "origin-regions"
+    document.title = `${connection.value === "stale" ? "stale: " : ""}${marks[tone]} ${text} · ${group}`
+  })
+  return (
+    <section class={`verdict ${tone}`} aria-labelledby="verdict">
+      <div class="line">
+        <h2 id="verdict" aria-live="polite">
+          <span class="mark" aria-hidden="true">{marks[tone]}</span> {text}
+        </h2>
+        {now !== undefined && now.explanation.length > 2
+          ? <small>{count(now.explanation.length)} things to know</small>
+          : null}
+      </div>
+      {now === undefined ? null : now.explanation.length === 0
+        ? <p class="calm">What waits, since when, for what and until when stands here.</p>
+        : (
+          // It scrolls, so the keyboard must reach it.
+          <ul tabIndex={0} aria-label="What waits, and why">
+            {now.explanation.map((line) => <li key={line}>{line}</li>)}
+          </ul>
+        )}
+    </section>
+  )
+}

@@ -1,0 +1,51 @@
+/** The site: the same files that are read in the repository, at the same paths, and nothing from elsewhere. */
+import { copyFileSync, globSync } from "node:fs"
+import * as NodePath from "node:path"
+import { defineConfig } from "vitepress"
+import { root } from "../Command.ts"
+import { anchorOf } from "../documents/MarkdownPage.ts"
+import { readPages } from "../documents/MarkdownPages.ts"
+import { isOnSite, sidebar, topNavigation } from "./Navigation.ts"
+import { withoutRepositoryLinks } from "./RepositoryLinks.ts"
+
+const pages = new Map([...readPages()].filter(([path]) => isOnSite(path)))
+const contracts = globSync("docs/*.json", { cwd: root })
+
+/** A folder is its README. */
+const isThere = (path: string): boolean =>
+  pages.has(path) || pages.has(NodePath.join(path, "README.md")) || contracts.includes(path)
+
+export const siteConfig = defineConfig({
+  title: "origin-regions",
+  description:
+    "Tell Cloudflare which cloud region hosts an origin server, by firing an event; be told for certain what came of it.",
+  lang: "en",
+  srcDir: root,
+  srcExclude: [...readPages().keys()].filter((path) => !pages.has(path)).concat(["scripts/**", ".*/**"]),
+  rewrites: { "README.md": "index.md", "docs/decisions/README.md": "docs/decisions/index.md" },
+  outDir: "./.vitepress/dist",
+  cacheDir: "./.vitepress/cache",
+  cleanUrls: false,
+  ignoreDeadLinks: [/\/asyncapi$/, /\/openapi-v\d$/],
+  markdown: {
+    anchor: { slugify: anchorOf },
+    theme: { light: "github-light-high-contrast", dark: "github-dark" },
+    languageAlias: { jsonl: "json" },
+    config: (md) => {
+      md.core.ruler.after("inline", "repository-links", ({ env, tokens }) => {
+        const page = env.relativePath === "index.md" ? "README.md" : env.relativePath
+        for (const { children } of tokens) withoutRepositoryLinks(children ?? [], page, isThere)
+      })
+    }
+  },
+  themeConfig: {
+    nav: topNavigation,
+    sidebar: sidebar(pages),
+    outline: [2, 3],
+    search: { provider: "local" },
+    footer: { message: "Apache-2.0" }
+  },
+  buildEnd: ({ outDir }) => {
+    for (const path of contracts) copyFileSync(NodePath.join(root, path), NodePath.join(outDir, path))
+  }
+})
