@@ -87,7 +87,18 @@ describe("describeOutcome", () => {
       issues: ["one", "two", "three"].map((message) => ({ path: "", message }))
     }],
     ["too late: its expirytime had passed", { _tag: "Failed", name: "expired", message: "" }],
-    ["given up after 2 attempts: the API is down", { _tag: "Failed", name: "gave_up", message: "the API is down" }]
+    ["given up after 2 attempts: the API is down", {
+      _tag: "Failed",
+      name: "gave_up",
+      message: "the API is down"
+    }],
+    ["2001:db8::1 had no mapping; as it was told when the same request came before", {
+      _tag: "Succeeded",
+      result: "unchanged",
+      mapping: null,
+      recovered: false,
+      replayed: true
+    }]
   ])("says: %s", (meaning, settlement) => assert.strictEqual(describeOutcome(outcomeOf(settlement)), meaning))
 
   it("tells the three kinds apart", () => {

@@ -7,7 +7,12 @@ const cloud = ({ region, vendor }: { readonly vendor: string; readonly region: s
   `${vendor} ${region}`
 
 /** What an outcome means, in few words. */
-export const describeOutcome = ({ data, subject }: MappingOutcome): string => {
+export const describeOutcome = (outcome: MappingOutcome): string =>
+  "replayed" in outcome.data
+    ? `${describeResult(outcome)}; as it was told when the same request came before`
+    : describeResult(outcome)
+
+const describeResult = ({ data, subject }: MappingOutcome): string => {
   const address = subject?.slice(subject.indexOf("/") + 1) ?? "the address"
   if ("result" in data) {
     const { mapping, recovered, result } = data
