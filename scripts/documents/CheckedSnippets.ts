@@ -66,11 +66,13 @@ const keysOf = (value: unknown): ReadonlyArray<string> =>
     ? []
     : Object.entries(value).flatMap(([key, inner]) => [...(Array.isArray(value) ? [] : [key]), ...keysOf(inner)])
 
-/** That each field is one that the source names. */
-const checkFields = (file: string): Check => (text) => {
-  const source = readFileSync(NodePath.join(root, file), "utf8")
-  const unknown = keysOf(JSON.parse(text)).filter((key) => !new RegExp(`\\b${key}\\??:`).test(source))
-  return unknown.length === 0 ? undefined : `${file} has no ${unknown.join(", ")}`
+/** That each field is one that the sources name. */
+const checkFields = (files: string): Check => (text) => {
+  const sources = files.split(", ").map((file) => readFileSync(NodePath.join(root, file), "utf8")).join("\n")
+  const isNamed = (key: string) =>
+    new RegExp(`(?<![\\w.])${key.replaceAll(".", "\\.")}["']?(\\??:|,| \\})`).test(sources)
+  const unknown = keysOf(JSON.parse(text)).filter((key) => !isNamed(key))
+  return unknown.length === 0 ? undefined : `${files} name no ${unknown.join(", ")}`
 }
 
 const failureOf = <A>(result: Result.Result<A, string>): string | undefined =>
@@ -93,7 +95,7 @@ const checkJson: Check = (text) => {
   if (/\.mapping\.(succeeded|rejected|failed)\.v1$/.test(type)) return checkOutcome(text)
   if (type !== "") return checkRequest(text)
   return "say what it is: <!-- is: … --> with one of "
-    + `${Object.keys(named).join(", ")}, or <!-- fields: file --> with the source that names its fields`
+    + `${Object.keys(named).join(", ")}, or <!-- fields: files --> with the sources that name its fields`
 }
 
 const promtool = "/usr/bin/promtool"

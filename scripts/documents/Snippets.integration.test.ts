@@ -21,7 +21,7 @@ import { snippetKafka, SnippetSystem, type StartedHere } from "./SnippetSystem.t
  * <!-- exit code: 1 -->             that it ends with this one, and not with 0
  * <!-- file: name -->               that it is a file, for what comes after it
  * <!-- is: fault plan -->           what it is, where it is data
- * <!-- fields: some/Source.ts -->   where its fields are declared
+ * <!-- fields: some/Source.ts -->   where its fields are declared; several have commas between
  */
 
 /** Blocks that nobody runs. One more is a decision: can it really not be? */
@@ -109,6 +109,7 @@ const runPage = Effect.fnUntraced(function*(page: MarkdownPage) {
       }
     } else if (checked !== undefined) {
       assert.strictEqual(checked.problem, undefined, `${at}: ${snippet.language}\n${snippet.text}\n`)
+      last = undefined
     } else if (isText(snippet)) {
       if (last !== undefined && !isShownAs(session.substituted(snippet.text), last.result.output)) {
         assert.fail(
