@@ -46,7 +46,7 @@ export const Figures = () => {
           name="Waiting"
           figure={now && count(now.waiting)}
           note={now === undefined || now.zones_paused === 0
-            ? "to be tried again"
+            ? "to try again"
             : `${plural(now.zones_paused, "zone")} paused`}
           tone={now !== undefined && now.waiting > 0 ? "held" : undefined}
         />
