@@ -313,7 +313,7 @@ export const emitCommand = Command.make(
       description: "Ask for a mapping, whether the address has one or not, and wait for what comes of it"
     },
     {
-      command: "origin-regions emit delete --zone demo-shop --ip 192.0.2.10 --json",
+      command: "origin-regions emit delete --zone demo-shop --ip 192.0.2.44 --json",
       description: "Ask for the address to have no mapping, from a program"
     },
     {

@@ -7,8 +7,8 @@ import { SettingReader } from "@origin-regions/settings/SettingReader"
 import { Context, Effect, Layer, Result } from "effect"
 import { CommandError, WrongSettings } from "./CommandError.ts"
 
-const { delivery, groupId } = consumerSettings.own
-const steerSettings = { delivery, groupId }
+const { delivery, groupId, httpToken } = consumerSettings.own
+const steerSettings = { delivery, groupId, httpToken }
 
 /** What the commands know of the consumer that they look after: the same settings as its own. */
 export class SteerSettings extends Context.Service<SteerSettings, Values<typeof steerSettings>>()(

@@ -9,6 +9,7 @@ import { readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { uniqueGroup, uniqueTopic } from "@origin-regions/testkit/Names"
 import { Effect, Layer, Result } from "effect"
+import { createServer, type Server } from "node:http"
 import { runProgram } from "./fixtures/RunningProgram.ts"
 import { requestText, requestTextRecord } from "./RequestText.ts"
 
@@ -39,6 +40,25 @@ const request = (id: string, ip: string) =>
     region: "us-east-1",
     expires: undefined
   }))
+
+/** Stands for the HTTP interface of a consumer (docs/console.md) that has one request in hand. */
+const standIn = (at: { readonly partition: number; readonly offset: number }) =>
+  Effect.acquireRelease(
+    Effect.callback<Server>((resume) => {
+      const server = createServer(({ headers, url }, response) => {
+        const isAsked = url === `/requests?zone_id=demo-shop&ip=${encodeURIComponent(IP)}`
+        response.statusCode = headers.authorization === "Bearer t0ken" && isAsked ? 200 : 400
+        const waiting = { state: "waiting", attempt: 4, next_try: 1_795_521_610_000, explanation: "waits for its zone" }
+        response.end(JSON.stringify({ requests: [{ ...at, ...waiting }], requests_found: 1 }))
+      }).listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.sync(() => server.close())
+  ).pipe(
+    Effect.map((server) => {
+      const address = server.address()
+      return `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`
+    })
+  )
 
 layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-regions where", (it) => {
   it.effect("tells what came of an address' requests, and what waits for what", () =>
@@ -98,6 +118,15 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
         byId.stdout,
         /\n {2}not answered yet, for .*; it is the first in its partition\n {2}it was not sent to the API yet\n/
       )
+
+      // A member tells why it waits, and another one is away.
+      const member = yield* standIn({ partition, offset: 2 })
+      const told = yield* runProgram({
+        args: ["where", "demo-shop", IP, "--status-url", `${member},http://127.0.0.1:1`],
+        environment: { ...environment, HTTP_TOKEN: "t0ken" }
+      })
+      assert.include(told.stdout, `\n  ${member}/ says: waits for its zone\n`)
+      assert.match(told.stdout, /\nhttp:\/\/127\.0\.0\.1:1\/ could not be asked: .+\.\n$/)
 
       // What is done is found again only as far back as is asked for.
       const late = yield* where("demo-shop", IP, "--since", "2126-01-01T00:00:00Z", "--json")

@@ -10,10 +10,18 @@ import { CliSettings, kafkaFailed, sayingWhereItWaits } from "./CliSettings.ts"
 import { CommandError, NotFound, WrongUsage } from "./CommandError.ts"
 import { exitCodes } from "./ExitCodes.ts"
 import { jsonFlag } from "./JsonFlag.ts"
+import { askMembers } from "./MemberWords.ts"
 import { sinceFlag, sinceMoment } from "./Since.ts"
 import { SteerSettings } from "./SteerSettings.ts"
 import { type FoundRequest, type Wanted, Whereabouts } from "./Whereabouts.ts"
 import { whereJson, whereText } from "./WhereReport.ts"
+
+const urlsOf = (text: string): ReadonlyArray<URL> | undefined => {
+  const urls = text.split(",").map((part) => URL.parse(part.trim()))
+  return urls.every((url) => url !== null && /^https?:$/.test(url.protocol))
+    ? urls.filter((url) => url !== null)
+    : undefined
+}
 
 const parameters = {
   zone: Argument.String("zone").pipe(
@@ -33,6 +41,16 @@ const parameters = {
   allPartitions: Flag.Boolean("all-partitions").pipe(
     Flag.withDescription("Look in every partition: for emitters that do not use the recommended key"),
     Flag.withDefault(false)
+  ),
+  statusUrl: Flag.String("status-url").pipe(
+    Flag.withDescription(
+      "Ask these consumers too, by their HTTP addresses with commas between; HTTP_TOKEN is the token"
+    ),
+    Flag.filterMap(
+      (text) => Option.fromUndefinedOr(urlsOf(text)),
+      () => "http:// or https:// addresses, with commas between"
+    ),
+    Flag.withDefault([])
   ),
   group: Flag.String("group").pipe(
     Flag.withDescription("The consumer's group; KAFKA_GROUP_ID by default"),
@@ -141,8 +159,10 @@ export const whereCommand = Command.make(
       Effect.provide([KafkaAdmin.layer(settings.kafka), KafkaScan.layer(settings.kafka)]),
       Effect.mapError((error) => error._tag === "KafkaError" ? kafkaFailed(error, settings) : error)
     )
+    const isWaiting = searched.found.some(({ isDone, outcome }) => !isDone && outcome === undefined)
     const findings = {
       ...searched,
+      words: yield* askMembers(isWaiting ? flags.statusUrl : [], wanted, steer.httpToken),
       topic: settings.requestsTopic,
       groupId,
       wanted: wanted._tag === "Id" ? `the id ${wanted.id}` : mappingKey(wanted.zoneId, wanted.originIp)
@@ -168,6 +188,10 @@ export const whereCommand = Command.make(
       command: "origin-regions where demo-shop 2001:db8::10 --since \"24 hours\" --json",
       description: "The same since yesterday, for a program"
     },
-    { command: "origin-regions where --id ipv4", description: "Requests by their id, in all partitions" }
+    { command: "origin-regions where --id ipv4", description: "Requests by their id, in all partitions" },
+    {
+      command: "origin-regions where demo-shop 192.0.2.10 --status-url http://127.0.0.1:8788",
+      description: "With what the consumer says of those that wait"
+    }
   ])
 )

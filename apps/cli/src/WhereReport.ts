@@ -1,5 +1,6 @@
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
 import { Duration } from "effect"
+import { type MemberWords, wordOf } from "./MemberWords.ts"
 import { describeOutcome, describeRequest, kindOf } from "./OutcomeTable.ts"
 import { plainText } from "./TextColumns.ts"
 import type { FoundRequest } from "./Whereabouts.ts"
@@ -14,6 +15,7 @@ export interface WhereFindings {
   readonly since: number
   readonly at: number
   readonly found: ReadonlyArray<FoundRequest>
+  readonly words: MemberWords
   /** Partitions of the outcomes topic that could not be read to their end: a transaction is open there. */
   readonly held: ReadonlyArray<number>
 }
@@ -36,13 +38,14 @@ const stateOf = (request: FoundRequest): "answered" | "unanswered" =>
   request.outcome !== undefined || request.isDone ? "answered" : "unanswered"
 
 /** What is known of a request, in sentences. */
-const sentences = (request: FoundRequest, at: number): ReadonlyArray<string> => {
+const sentences = (request: FoundRequest, { at, words }: WhereFindings): ReadonlyArray<string> => {
   const { before, isDone, outcome, owner, sentSince, timestamp } = request
   if (outcome !== undefined) {
     const took = ago(Date.parse(outcome.time) - timestamp)
     return [`answered within ${took}: ${outcome.outcomecode}: ${describeOutcome(outcome)}`]
   }
   if (isDone) return ["answered: the group says so, but its outcome is no longer in the outcomes topic"]
+  const word = wordOf(words, request)
   return [
     `not answered yet, for ${ago(at - timestamp)}; ${
       before === 0
@@ -52,13 +55,14 @@ const sentences = (request: FoundRequest, at: number): ReadonlyArray<string> => 
     sentSince === undefined
       ? "it was not sent to the API yet"
       : `it may have been sent to the API, ${ago(at - sentSince)} ago at the earliest`,
-    ...owner === undefined ? [] : [`the partition was last committed by ${owner}`]
+    ...owner === undefined ? [] : [`the partition was last committed by ${owner}`],
+    ...word === undefined ? [] : [`${word.member} says: ${word.explanation}`]
   ]
 }
 
 /** For a person. */
 export const whereText = (findings: WhereFindings): string => {
-  const { at, found, held, since, topic, wanted } = findings
+  const { found, held, since, topic, wanted, words } = findings
   const listed = found.slice(0, LISTED)
   return [
     `${counted(found.length, "request")} of ${wanted} since ${formatTimestamp(since)}${
@@ -69,17 +73,18 @@ export const whereText = (findings: WhereFindings): string => {
       `${request.id ?? "(no id)"}  ${
         describeRequest(request)
       }  (${topic} ${request.partition}/${request.offset}, from ${request.source ?? "nobody"})`,
-      ...sentences(request, at).map((sentence) => `  ${sentence}`)
+      ...sentences(request, findings).map((sentence) => `  ${sentence}`)
     ]),
     ...found.length > listed.length ? ["", `… and ${found.length - listed.length} older ones.`] : [],
     ...held.map((partition) =>
       `Outcomes partition ${partition} could not be read to its end: a transaction is open on it.`
-    )
+    ),
+    ...words.silent.map(({ member, problem }) => `${member} could not be asked: ${problem}.`)
   ].map(plainText).join("\n")
 }
 
 /** For a program. */
-export const whereJson = ({ at, found, groupId, since, topic }: WhereFindings): string =>
+export const whereJson = ({ at, found, groupId, since, topic, words }: WhereFindings): string =>
   JSON.stringify(
     {
       topic,
@@ -102,7 +107,8 @@ export const whereJson = ({ at, found, groupId, since, topic }: WhereFindings): 
           owner: request.owner ?? null
         },
         outcome: request.outcome ?? null
-      }))
+      })),
+      not_asked: words.silent
     },
     null,
     2

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { createRequire } from "node:module"
 import { connect } from "node:net"
 import { KafkaError, Unreachable } from "../KafkaError.ts"
-import { isUnreachable, kafkaError } from "./KafkaErrors.ts"
+import { isLeaderless, isUnreachable, kafkaError } from "./KafkaErrors.ts"
 
 const require = createRequire(import.meta.url)
 
@@ -89,5 +89,13 @@ describe("kafkaError", () => {
   it("leaves its own errors as they are", () => {
     const own = new KafkaError({ operation: "first", reason: new Unreachable({ detail: "d" }) })
     assert.strictEqual(kafkaError("second", own), own)
+  })
+})
+
+describe("isLeaderless", () => {
+  it("says whether a partition's leader, or a group's coordinator, is about to be another one", () => {
+    const codes = [5, 6, 14, 15, 16]
+    for (const code of codes) assert.isTrue(isLeaderless(createErrorFromCode(code)), String(code))
+    for (const code of [3, 22, 58]) assert.isFalse(isLeaderless(createErrorFromCode(code)), String(code))
   })
 })

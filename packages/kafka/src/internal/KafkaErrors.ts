@@ -98,9 +98,15 @@ const partsOf = (error: unknown): ReadonlyArray<unknown> => {
 export const kafkaError = (operation: string, error: unknown): KafkaError =>
   error instanceof KafkaError ? error : new KafkaError({ operation, reason: reasonOf(error) })
 
-const leaderless: ReadonlySet<unknown> = new Set(["NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE"])
+const leaderless: ReadonlySet<unknown> = new Set([
+  "NOT_LEADER_FOR_PARTITION",
+  "LEADER_NOT_AVAILABLE",
+  "NOT_COORDINATOR_FOR_GROUP",
+  "GROUP_COORDINATOR_NOT_AVAILABLE",
+  "GROUP_LOAD_IN_PROGRESS"
+])
 
-/** Whether a partition's leader is being elected, which takes a moment: for a new topic, too. */
+/** Whether a partition's leader is being elected, which takes a moment: for a new topic, too. A group's coordinator is the leader of such a partition. */
 export const isLeaderless = (error: unknown): boolean => {
   const cause = rootCause(error)
   return "type" in cause && leaderless.has(cause.type)
