@@ -96,8 +96,12 @@ layer(Client.layer, { excludeTestServices: true, timeout: "2 minutes" })("An emi
       const others = yield* producerWith(Partitioners.LegacyPartitioner)
       yield* Effect.promise(async () => {
         await using emitter = makeEmitter({ source: "/test", ...topics, kafka: kafkaJs(client, { producer }) })
-        const outcome = await emitter.request(drafts[0] ?? assert.fail())
+        const draft = { ...drafts[0] ?? assert.fail(), id: "again" }
+        const outcome = await emitter.request(draft)
         assert.deepStrictEqual<unknown>(placeOf(outcome), places[0])
+        // Another emitter reads from the end, where the outcome of the first is no more.
+        await using other = makeEmitter({ source: "/test", ...topics, kafka: kafkaJs(client) })
+        assert.notStrictEqual((await other.request(draft)).event.id, outcome.event.id)
         await using misplacing = makeEmitter({
           source: "/test",
           ...topics,
