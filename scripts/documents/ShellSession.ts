@@ -9,22 +9,32 @@ import type { Substitution } from "./SnippetSystem.ts"
 export interface ShellResult {
   /** `undefined` where they still run, or were ended by a signal. */
   readonly exitCode: number | undefined
-  /** stdout and stderr, by the order of their lines. */
+  /** stdout and stderr, as a terminal shows them. */
   readonly output: string
 }
 
 /** Longer than a command takes on a busy machine. */
-const PATIENCE = "90 seconds"
+const PATIENCE = "4 minutes"
 
 /** What takes minutes, or would run these very pages. */
 const TOO_LONG = "'test'*|'run test'*|'run bench'*|'run crashlab'*|'run check'*|'run build'*"
 
+const program = (app: string) => NodePath.join(root, "apps", app, "src/main.ts")
+
 /** The commands that pages use as if they were installed; npm runs the repository's tasks, from wherever the page is. */
 const commands = {
-  "origin-regions": `exec ${process.execPath} ${NodePath.join(root, "apps/cli/src/main.ts")} "$@"`,
+  "origin-regions": `exec ${process.execPath} ${program("cli")} "$@"`,
   node: `exec ${process.execPath} "$@"`,
   npm: `case "$*" in ${TOO_LONG}) echo "npm $* is not for a snippet: mark it with <!-- not run: why -->"; exit 1;; esac
-PATH=\${PATH#*:} exec npm --silent --prefix ${root} "$@"`
+PATH=\${PATH#*:} exec npm --silent --prefix ${root} "$@"`,
+  npx: `case "$1" in
+@origin-regions/api) program=${program("api")};;
+@origin-regions/cli) program=${program("cli")};;
+@origin-regions/consumer) program=${program("consumer")};;
+*) echo "there is no package $1"; exit 1;;
+esac
+shift
+exec ${process.execPath} $program "$@"`
 }
 
 const makePrograms = (directory: string): void => {
@@ -46,7 +56,7 @@ const linkPackages = (directory: string): void => {
 }
 
 /**
- * A terminal for the commands of one page, in an empty directory: they run one after the other, and what some export the next ones have. What stays ends
+ * A terminal for the commands of one page, in a directory that has nothing but the examples: they run one after the other, and what some export the next ones have. What stays ends
  * with the scope.
  */
 export const makeShellSession = (directory: string, environment: Readonly<Record<string, string>>) => {
@@ -55,6 +65,7 @@ export const makeShellSession = (directory: string, environment: Readonly<Record
   linkPackages(NodePath.join(directory, "node_modules/@origin-regions"))
   const exported = NodePath.join(directory, ".exported")
   writeFileSync(exported, "")
+  symlinkSync(NodePath.join(root, "examples"), NodePath.join(directory, "examples"))
 
   const substitutions: Array<Substitution> = []
   const substituted = (text: string): string =>
@@ -65,7 +76,8 @@ export const makeShellSession = (directory: string, environment: Readonly<Record
     Effect.acquireRelease(
       spawn({
         command: "/bin/sh",
-        args: ["-ec", `. ./.exported\n${substituted(text)}\nexport -p > .exported`],
+        // Both outputs in one, so that their lines come in the order in which they were written.
+        args: ["-ec", `exec 2>&1\n. ./.exported\n${substituted(text)}\nexport -p > .exported`],
         environment: { ...inherited, ...environment, PATH: `${programs}:${process.env["PATH"] ?? ""}` },
         directory
       }),

@@ -3,7 +3,7 @@ import { readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
 import { Api } from "@origin-regions/testkit/Api"
 import * as Consumer from "@origin-regions/testkit/Consumer"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
-import { uniqueTopic } from "@origin-regions/testkit/Names"
+import { uniqueGroup, uniqueTopic } from "@origin-regions/testkit/Names"
 import { Context, Effect, Layer, Result, Scope } from "effect"
 import { createTopics } from "../start/LocalBroker.ts"
 import { readStartSettings } from "../start/StartSettings.ts"
@@ -17,25 +17,29 @@ export interface StartedHere {
   readonly substitutions: ReadonlyArray<Substitution>
 }
 
-/** The shared broker, with topics that nobody else has and that are not there yet. */
+/** The shared broker, with topics and a group that nobody else has and that are not there yet. */
 export const snippetKafka = Effect.gen(function*() {
   const [broker = ""] = (yield* KafkaBroker).brokers
   const requests = yield* uniqueTopic
   const outcomes = yield* uniqueTopic
   const deadLetters = yield* uniqueTopic
+  const group = yield* uniqueGroup
   const kafka: StartedHere = {
     environment: {
       KAFKA_BROKERS: broker,
       REQUESTS_TOPIC: requests,
       OUTCOMES_TOPIC: outcomes,
-      DEAD_LETTERS_TOPIC: deadLetters
+      DEAD_LETTERS_TOPIC: deadLetters,
+      KAFKA_GROUP_ID: group
     },
     substitutions: [
       ["127.0.0.1:9092", broker],
       ["kafka.example.com:9092", broker],
       ["origin-regions.requests", requests],
       ["origin-regions.outcomes", outcomes],
-      ["origin-regions.dead-letters", deadLetters]
+      ["origin-regions.dead-letters", deadLetters],
+      ["group origin-regions", `group ${group}`],
+      ["begin with origin-regions-", `begin with ${group}-`]
     ]
   }
   return kafka

@@ -8,6 +8,10 @@ const groups = [
   { text: "Know how", pages: ["architecture", "api-compatibility", "benchmarks"] }
 ]
 
+/** Those that have a place here, and are still to be written: others may link to them already. */
+export const missingPages = (pages: ReadonlyMap<string, MarkdownPage>): ReadonlyArray<string> =>
+  groups.flatMap(({ pages: names }) => names.filter((name) => !pages.has(`docs/${name}.md`)))
+
 export interface NavigationItem {
   readonly text: string
   readonly link?: string

@@ -9,13 +9,13 @@ export interface LinkToken {
 }
 
 /**
- * Links to what is in the repository and not on the site, such as a source or a manifest, become a text that says where it is. `isThere` is asked about
+ * Links to what is in the repository and not on the site, such as a source or a manifest, become a text that says where it is. `isElsewhere` is asked about
  * paths from the root; `page` is where the links are.
  */
 export const withoutRepositoryLinks = (
   tokens: ReadonlyArray<LinkToken>,
   page: string,
-  isThere: (path: string) => boolean
+  isElsewhere: (path: string) => boolean
 ): void => {
   let changed = false
   for (const token of tokens) {
@@ -23,7 +23,7 @@ export const withoutRepositoryLinks = (
       const target = token.attrGet("href") ?? ""
       const [file = ""] = target.split("#")
       const path = NodePath.join(NodePath.dirname(page), file)
-      changed = file !== "" && !/^([a-z]+:|\/)/.test(target) && !isThere(path)
+      changed = file !== "" && !/^([a-z]+:|\/)/.test(target) && isElsewhere(path)
       if (!changed) continue
       token.tag = "span"
       token.attrs = [["class", "in-repository"], ["title", `${path}, in the repository`]]

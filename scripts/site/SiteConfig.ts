@@ -1,19 +1,20 @@
 /** The site: the same files that are read in the repository, at the same paths, and nothing from elsewhere. */
-import { copyFileSync, globSync } from "node:fs"
+import { copyFileSync, existsSync, globSync } from "node:fs"
 import * as NodePath from "node:path"
 import { defineConfig } from "vitepress"
 import { root } from "../Command.ts"
 import { anchorOf } from "../documents/MarkdownPage.ts"
 import { readPages } from "../documents/MarkdownPages.ts"
-import { isOnSite, sidebar, topNavigation } from "./Navigation.ts"
+import { isOnSite, missingPages, sidebar, topNavigation } from "./Navigation.ts"
 import { withoutRepositoryLinks } from "./RepositoryLinks.ts"
 
 const pages = new Map([...readPages()].filter(([path]) => isOnSite(path)))
 const contracts = globSync("docs/*.json", { cwd: root })
 
-/** A folder is its README. */
-const isThere = (path: string): boolean =>
-  pages.has(path) || pages.has(NodePath.join(path, "README.md")) || contracts.includes(path)
+/** In the repository, and not on the site; a folder is its README. What is nowhere is left to be found dead. */
+const isElsewhere = (path: string): boolean =>
+  existsSync(NodePath.join(root, path)) && !pages.has(path) && !pages.has(NodePath.join(path, "README.md")) &&
+  !contracts.includes(path)
 
 export const siteConfig = defineConfig({
   title: "origin-regions",
@@ -25,8 +26,7 @@ export const siteConfig = defineConfig({
   rewrites: { "README.md": "index.md", "docs/decisions/README.md": "docs/decisions/index.md" },
   outDir: "./.vitepress/dist",
   cacheDir: "./.vitepress/cache",
-  cleanUrls: false,
-  ignoreDeadLinks: [/\/asyncapi$/, /\/openapi-v\d$/],
+  ignoreDeadLinks: missingPages(pages).map((name) => new RegExp(`/${name}$`)),
   markdown: {
     anchor: { slugify: anchorOf },
     theme: { light: "github-light-high-contrast", dark: "github-dark" },
@@ -34,7 +34,7 @@ export const siteConfig = defineConfig({
     config: (md) => {
       md.core.ruler.after("inline", "repository-links", ({ env, tokens }) => {
         const page = env.relativePath === "index.md" ? "README.md" : env.relativePath
-        for (const { children } of tokens) withoutRepositoryLinks(children ?? [], page, isThere)
+        for (const { children } of tokens) withoutRepositoryLinks(children ?? [], page, isElsewhere)
       })
     }
   },

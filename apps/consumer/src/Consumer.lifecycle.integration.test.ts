@@ -256,7 +256,8 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The co
       const api = yield* Api
       const topics = yield* makeTestTopics(4)
       const zoneId = yield* uniqueZoneId
-      const environment = yield* settings(topics.names)
+      // Nobody is killed: on a machine with other work a short session would end by itself.
+      const environment = yield* settings(topics.names, { KAFKA_SESSION_TIMEOUT: "45 seconds" })
       const arrived = () => topics.outcomes.all.length
       let turn = 0
       let emitting = true

@@ -59,7 +59,11 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("A roll
         const api = yield* Api
         const topics = yield* makeTestTopics(6)
         const zoneId = yield* uniqueZoneId
-        const environment = settingsFor(brokers, topics.names, api, { DELIVERY: delivery })
+        // Nobody is killed: on a machine with other work a short session would end by itself.
+        const environment = settingsFor(brokers, topics.names, api, {
+          DELIVERY: delivery,
+          KAFKA_SESSION_TIMEOUT: "45 seconds"
+        })
         let turn = 0
         let emitting = true
         /** A new turn for all addresses whenever one is done, but not so fast that members lack the processor that they start with. */

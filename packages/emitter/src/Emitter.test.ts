@@ -110,6 +110,15 @@ describe("emit", () => {
       const traced = yield* Effect.withParentSpan(emitter.emit(create("::1")), parent)
       assert.match(traced.traceparent ?? "", new RegExp(`^00-${traceId}-(?!00f067aa0ba902b7)[0-9a-f]{16}-00$`))
       assert.notProperty(yield* emitter.emit(create("::1")), "traceparent")
+      const spans: Array<string> = []
+      const tracer = Tracer.make({
+        span: (options) => {
+          spans.push(`${options.kind} ${options.name}`)
+          return new Tracer.NativeSpan(options)
+        }
+      })
+      yield* Effect.withTracer(emitter.emit(create("::1")), tracer)
+      assert.deepStrictEqual(spans, ["producer send origin-regions.requests"])
       const odd = Tracer.externalSpan({ traceId: "of another system", spanId: "1" })
       assert.notProperty(yield* Effect.withParentSpan(emitter.emit(create("::1")), odd), "traceparent")
     }))
@@ -189,19 +198,22 @@ describe("emitAll", () => {
       first.end()
       const second = yield* kafka.nextSend
       second.end(new Error("no broker answers"))
-      assert.deepInclude(yield* Fiber.join(emitting), {
-        _tag: "SendFailed",
-        detail: "no broker answers",
-        written: first.records.length,
-        doubtful: second.records.length,
-        sent: "maybe"
-      })
+      const reason = yield* Fiber.join(emitting)
+      const [written, doubtful] = [first.records.length, second.records.length]
+      assert.deepInclude(reason, { _tag: "SendFailed", written, doubtful, sent: "maybe" })
+      assert.strictEqual(
+        reason.message,
+        `Kafka did not acknowledge: no broker answers. Of 1500 requests ${written} were sent, and ${doubtful} may have been`
+      )
       assert.isBelow(first.records.length + second.records.length, 1500)
       const next = yield* begin(emitter.emit(create("::1", { id: "next" })))
       const third = yield* kafka.nextSend
       assert.deepStrictEqual(idsOf(third.records), ["next"])
-      third.end()
-      yield* Fiber.join(next)
+      third.end(new Error("it has gone"))
+      assert.strictEqual(
+        (yield* Effect.flip(Fiber.join(next))).message,
+        "Kafka did not acknowledge: it has gone. The request may have been sent, and may still be applied"
+      )
     }))
 })
 

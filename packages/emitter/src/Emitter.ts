@@ -106,7 +106,17 @@ const make = Effect.fnUntraced(function*(
 
   const shipmentOf = (requests: ReadonlyArray<MappingRequest>) => new Shipment(requests.map(toKafka))
 
-  const attributes = { "messaging.system": "kafka", "messaging.destination.name": requestsTopic }
+  // As OpenTelemetry's conventions for messaging have it.
+  const span = `send ${requestsTopic}`
+  const options = {
+    kind: "producer",
+    attributes: {
+      "messaging.system": "kafka",
+      "messaging.operation.name": "send",
+      "messaging.operation.type": "send",
+      "messaging.destination.name": requestsTopic
+    }
+  } as const
 
   const reading = (shipment: Shipment) => (error: EmitterKafkaError) =>
     Effect.andThen(
@@ -117,17 +127,17 @@ const make = Effect.fnUntraced(function*(
     )
 
   return Emitter.of({
-    emit: Effect.fn("Emitter.emit", { kind: "producer", attributes })(function*(draft) {
+    emit: Effect.fn(span, options)(function*(draft) {
       const request = yield* completedOne(draft)
       yield* queue.ship(shipmentOf([request]))
       return request
     }),
-    emitAll: Effect.fn("Emitter.emitAll", { kind: "producer", attributes })(function*(drafts) {
+    emitAll: Effect.fn(span, options)(function*(drafts) {
       const requests = yield* completed(drafts)
       yield* queue.ship(shipmentOf(requests))
       return requests
     }),
-    request: Effect.fn("Emitter.request", { kind: "producer", attributes })(
+    request: Effect.fn(span, options)(
       function*(draft, { signal, timeout = DEFAULT_TIMEOUT } = {}) {
         const request = yield* completedOne(draft)
         const { id } = request

@@ -39,6 +39,8 @@ export class InvalidRequests extends Schema.TaggedError<InvalidRequests>()("Inva
 /** Kafka could not be made to take them. Of the requests, in their order, the first `written` are there, the next `doubtful` may be, and the others are not. */
 export class SendFailed extends Schema.TaggedError<SendFailed>()("SendFailed", {
   detail: Schema.String,
+  /** How many were given together. */
+  requests: Schema.Finite,
   written: Schema.Finite,
   doubtful: Schema.Finite
 }) {
@@ -46,7 +48,10 @@ export class SendFailed extends Schema.TaggedError<SendFailed>()("SendFailed", {
     return this.written > 0 || this.doubtful > 0 ? "maybe" : "no"
   }
   override get message(): string {
-    return `Kafka did not acknowledge the requests: ${this.detail}. ${this.written} are written, ${this.doubtful} may be`
+    const what = this.requests === 1
+      ? `The request ${sentInWords[this.sent]}`
+      : `Of ${this.requests} requests ${this.written} were sent, and ${this.doubtful} may have been`
+    return `Kafka did not acknowledge: ${this.detail}. ${what}`
   }
 }
 

@@ -194,6 +194,7 @@ const ownProducer = (kafka: KafkaJsClient): Writer => {
         return keyPartition(Buffer.from(key ?? ""), partitions)
       }
     })
+    connected = producer
     await producer.connect()
     return producer
   }

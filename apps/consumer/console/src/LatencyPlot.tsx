@@ -48,7 +48,7 @@ export const LatencyPlot = () => {
             10 ** Math.ceil(Math.log10(Math.max(1_000, (max ?? 1) + 1)))
           ]
         }}
-        valueOf={durationText}
+        valueOf={(millis) => millis < 1_000 ? `${millis} ms` : `${millis / 1_000} s`}
         isMajor={(millis) => Number.isInteger(Math.log10(millis))}
       />
     </section>

@@ -31,7 +31,7 @@ What it would show is at /status, /events, /requests and /outcomes.
 `
 
 /** Whether a path is one of the page's own: these hold nothing that is of anybody's business, and ask for no token. */
-export const isPagePath = (path: string): boolean => path === "/" || path.startsWith("/assets/")
+export const isPagePath = (path: string): boolean => /^\/(assets\/[^/]+)?$/.test(path)
 
 const readPage = () => {
   const folder = folders.map((each) => fileURLToPath(new URL(each, import.meta.url))).find((each) =>

@@ -76,8 +76,8 @@ export const snapshot = (input: SnapshotInput, told: Told): readonly [ConsoleSna
       partitions: pipeline.partitions.toSorted((one, other) => one.partition - other.partition).map(
         ({ head, partition, paused, position, undone, waiting }) => {
           const end = endOffsets.get(partition)
-          // What was read is there, whatever Kafka was asked for seconds ago.
-          const lag = end === undefined ? null : Math.max(end, position) - head
+          // Kafka was asked seconds ago, and more may have been read since.
+          const lag = end === undefined ? null : undone + Math.max(0, end - position)
           return { partition, head, position, undone, waiting, paused, lag }
         }
       ),

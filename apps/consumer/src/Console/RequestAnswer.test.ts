@@ -6,6 +6,7 @@ import { createRequest, sourceRecord } from "../fixtures/ModelKafka.ts"
 import type { FoundRequest, RequestState } from "../FoundRequest.ts"
 import { PartitionProgress } from "../Progress.ts"
 import type { RecentOutcome } from "../RecentOutcomes.ts"
+import { identityOf, RequestMemory } from "../RequestMemory.ts"
 import type { StatusReportInput } from "../StatusReport.ts"
 import type { Task } from "../Task.ts"
 import { answer, type AnswerInput } from "./RequestAnswer.ts"
@@ -56,11 +57,24 @@ const task = (more: Partial<Task> = {}): Task => {
   const record = sourceRecord(2, 7, createRequest("req-1", "192.0.2.1"))
   const progress = new PartitionProgress({ offset: 7, metadata: "" })
   const undone = progress.receive(7) ?? assert.fail("it was done before")
+  const request = readRequest(record)
   return {
-    owner: { partition: 2, progress, unreserved: [], keptBytes: 0, isDue: false, paused: false, lost: false },
+    owner: {
+      partition: 2,
+      progress,
+      memory: new RequestMemory(10),
+      lookedBack: "done",
+      unreserved: [],
+      keptBytes: 0,
+      isDue: false,
+      paused: false,
+      lost: false
+    },
     record,
-    request: readRequest(record),
+    request,
     undone,
+    identity: identityOf(request),
+    span: undefined,
     attempts: 0,
     failures: 0,
     firstTriedAt: undefined,

@@ -65,8 +65,8 @@ export const makeSendQueue = Effect.fnUntraced(
       const { lost, misplaced } = Exit.isSuccess(exit) ? check(entries, exit.value) : { lost: detailOf(exit) }
       for (const shipment of new Set(entries.map(({ shipment }) => shipment))) {
         if (lost !== undefined) {
-          const { underWay: doubtful, written } = shipment
-          refuse(shipment, new SendFailed({ detail: lost, written, doubtful }))
+          const { records: { length: requests }, underWay: doubtful, written } = shipment
+          refuse(shipment, new SendFailed({ detail: lost, requests, written, doubtful }))
           continue
         }
         shipment.written += shipment.underWay
