@@ -90,10 +90,12 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
         KAFKA_BROKERS: broker.brokers.join(","),
         REQUESTS_TOPIC: topic,
         OUTCOMES_TOPIC: outcomes,
-        KAFKA_GROUP_ID: groupId
+        KAFKA_GROUP_ID: groupId,
+        HTTP_TOKEN: "t0ken"
       }
       const where = (...args: ReadonlyArray<string>) => runProgram({ args: ["where", ...args], environment })
-      const found = yield* where("demo-shop", "2001:0DB8::0001", "--json")
+      const member = yield* standIn({ partition, offset: 2 })
+      const found = yield* where("demo-shop", "2001:0DB8::0001", "--json", "--status-url", member)
       assert.deepStrictEqual([found.code, found.stderr], [0, ""])
       const { requests } = JSON.parse(found.stdout)
       assert.lengthOf(requests, 2)
@@ -105,6 +107,7 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
         before: 1,
         outcome: null
       })
+      assert.deepInclude(requests[0].member, { member: `${member}/`, attempt: 4, explanation: "waits for its zone" })
       assert.deepInclude(requests[1], { id: "first", state: "succeeded", partition, offset: 0 })
       assert.strictEqual(requests[1].outcome.outcomecode, "upserted")
 
@@ -120,13 +123,9 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
       )
 
       // A member tells why it waits, and another one is away.
-      const member = yield* standIn({ partition, offset: 2 })
-      const told = yield* runProgram({
-        args: ["where", "demo-shop", IP, "--status-url", `${member},http://127.0.0.1:1`],
-        environment: { ...environment, HTTP_TOKEN: "t0ken" }
-      })
-      assert.include(told.stdout, `\n  ${member}/ says: waits for its zone\n`)
-      assert.match(told.stdout, /\nhttp:\/\/127\.0\.0\.1:1\/ could not be asked: .+\.\n$/)
+      const members = yield* where("demo-shop", IP, "--status-url", `${member},http://127.0.0.1:1`)
+      assert.include(members.stdout, `\n  ${member}/ says: waits for its zone\n`)
+      assert.match(members.stdout, /\nhttp:\/\/127\.0\.0\.1:1\/ could not be asked: .+\.\n$/)
 
       // What is done is found again only as far back as is asked for.
       const late = yield* where("demo-shop", IP, "--since", "2126-01-01T00:00:00Z", "--json")

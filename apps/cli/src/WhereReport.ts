@@ -104,7 +104,8 @@ export const whereJson = ({ at, found, groupId, since, topic, words }: WhereFind
           before: request.before,
           age_seconds: Math.max(0, Math.round((at - request.timestamp) / 1_000)),
           sent_since: request.sentSince === undefined ? null : formatTimestamp(request.sentSince),
-          owner: request.owner ?? null
+          owner: request.owner ?? null,
+          member: wordOf(words, request) ?? null
         },
         outcome: request.outcome ?? null
       })),

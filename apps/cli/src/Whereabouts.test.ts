@@ -46,12 +46,12 @@ const outcome = (offset: number, { groupId = "group", topic = "requests" } = {})
   return { value: Buffer.from(value ?? "") }
 }
 
-/** The group has done everything before 10, and 12, 13 and 15; 11 may have been sent since 5,000. */
+/** The group has done everything before 10, and 12, 13 and 15; 11 may have been sent since 5,000, and 14 were reserved, did it not wait for 11. */
 const committed = {
   offset: 10,
   metadata: encodeMetadata(10, {
     owner: "member",
-    reservation: { through: 10, since: 5_000, attempted: new Map([[11, 5_000]]) },
+    reservation: { through: 15, since: 6_000, attempted: new Map([[11, 5_000]]) },
     untimed: 0,
     done: [{ start: 12, end: 14 }, { start: 15, end: 16 }]
   })

@@ -49,9 +49,9 @@ interface PartitionProgress {
   undone: number
   /** Where in the done runs the last record was. */
   run: number
+  /** Addresses of which a request has been passed that may have been sent. */
+  readonly sent: Set<string>
 }
-
-const textOrNothing = (value: unknown): string | undefined => typeof value === "string" ? value : undefined
 
 /**
  * Where requests are. It is shown the requests from the group's progress on, or from before, those of a partition in their order; and then the outcomes that
@@ -79,7 +79,7 @@ export class Whereabouts {
       [...options.partitions].map((partition) => {
         const committed = options.committed.get(partition)
         const metadata = committed === undefined ? undefined : decodeMetadata(committed)
-        return [partition, { head: committed?.offset ?? 0, metadata, undone: 0, run: 0 }]
+        return [partition, { head: committed?.offset ?? 0, metadata, undone: 0, run: 0, sent: new Set<string>() }]
       })
     )
   }
@@ -91,6 +91,8 @@ export class Whereabouts {
     if (!isDone) progress.undone += 1
     const request = readRequest(record)
     const { event, operation, originIp, verdict, zoneId } = request
+    const address = zoneId === null ? undefined : originIp === null ? zoneId : mappingKey(zoneId, originIp)
+    const sentSince = isDone ? undefined : sentSinceOf(progress, record.offset, address)
     const isWanted = this.#wanted._tag === "Id"
       ? event.id === this.#wanted.id
       : zoneId === this.#wanted.zoneId && originIp === this.#wanted.originIp
@@ -105,15 +107,11 @@ export class Whereabouts {
       id: event.id,
       source: event.source,
       operation,
-      address: zoneId === null
-        ? undefined
-        : originIp === null
-        ? textOrNothing(zoneId)
-        : mappingKey(zoneId, originIp),
+      address,
       mapping: change,
       isDone,
       before: isDone ? 0 : undone - 1,
-      sentSince: isDone || metadata === undefined ? undefined : attemptedSince(metadata.reservation, record.offset),
+      sentSince,
       owner: isDone ? undefined : metadata?.owner || undefined,
       outcome: undefined
     })
@@ -134,6 +132,15 @@ export class Whereabouts {
       other.timestamp - one.timestamp || other.partition - one.partition || other.offset - one.offset
     )
   }
+}
+
+/** Of an address only the first request that is not done can have been sent: the next one waits until that one's outcome is committed. */
+const sentSinceOf = ({ metadata, sent }: PartitionProgress, offset: number, address: string | undefined) => {
+  const since = metadata === undefined ? undefined : attemptedSince(metadata.reservation, offset)
+  if (since === undefined || address === undefined) return since
+  if (sent.has(address)) return undefined
+  sent.add(address)
+  return since
 }
 
 /** Offsets come in their order: so do the runs. */
