@@ -3,7 +3,7 @@ import UPlot from "uplot"
 import "uplot/dist/uPlot.min.css"
 import { colour, isDark } from "./Palette.ts"
 
-const HEIGHT = 168
+const HEIGHT = 202
 const WINDOW_SECONDS = 15 * 60
 
 export interface PlotProps {
@@ -44,7 +44,7 @@ export const Plot = ({ data, end, isMajor = () => true, label, scale, series, va
       {
         width: element.clientWidth,
         height: HEIGHT,
-        padding: [8, 4, 0, 0],
+        padding: [8, 18, 0, 0],
         legend: { show: false },
         cursor: { show: false },
         tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1000), "UTC"),
