@@ -3,7 +3,7 @@ import { OutcomeCode } from "./OutcomeCode.tsx"
 import { shadesOf } from "./Palette.ts"
 import { count, rate } from "./Units.ts"
 
-/** The outcomes of the last fifteen minutes, by code: the plot's legend, and its figures. */
+/** The outcomes of the last fifteen minutes, by code, the most frequent first: the plot's legend, and its figures. */
 export const Codes = () => {
   const now = snapshot.value
   const codes = now?.codes ?? []
@@ -13,7 +13,7 @@ export const Codes = () => {
     shade: shades[index],
     window: now?.totals.window[index] ?? 0,
     minute: now?.totals.minute[index] ?? 0
-  })).filter(({ window }) => window > 0)
+  })).filter(({ window }) => window > 0).sort((one, other) => other.window - one.window)
   return (
     <section aria-labelledby="codes" class="codes">
       <h3 id="codes">
