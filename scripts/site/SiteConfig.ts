@@ -34,7 +34,13 @@ export const siteConfig = defineConfig({
     config: (md) => {
       md.core.ruler.after("inline", "repository-links", ({ env, tokens }) => {
         const page = env.relativePath === "index.md" ? "README.md" : env.relativePath
-        for (const { children } of tokens) withoutRepositoryLinks(children ?? [], page, isElsewhere)
+        for (const token of tokens) {
+          withoutRepositoryLinks(token.children ?? [], page, isElsewhere)
+          // Pictures in HTML: what begins with neither a dot nor a slash would be taken for the name of a package.
+          if (token.type === "html_block") {
+            token.content = token.content.replaceAll(/\b(src|srcset)="(?![./]|[a-z]+:)/g, "$1=\"./")
+          }
+        }
       })
     }
   },

@@ -20,6 +20,7 @@ import { failedRows, outcomeSummary, outcomeSummaryJson } from "./EmitReport.ts"
 import { exitCodes } from "./ExitCodes.ts"
 import { jsonFlag } from "./JsonFlag.ts"
 import { AwaitedOutcomes, readAwaited } from "./OutcomeWait.ts"
+import { perSecondFlag } from "./Pace.ts"
 import { showingProgress } from "./Progress.ts"
 import { openRequestFile } from "./RequestFile.ts"
 import { formatOf, type RequestRow, requestRows, rowFormats } from "./RequestRows.ts"
@@ -63,14 +64,7 @@ const parameters = {
     Flag.withDescription("What the file's rows ask for that don't say so; upsert by default"),
     Flag.optional
   ),
-  rate: Flag.String("rate").pipe(
-    Flag.withDescription("Send no more than so many requests a second, such as 100/s"),
-    Flag.filterMap((value) => {
-      const [, number] = /^([1-9]\d{0,6})(?:\/s)?$/.exec(value) ?? []
-      return Option.map(Option.fromUndefinedOr(number), Number)
-    }, () => "a number of requests a second from 1 to 9999999, such as 100/s"),
-    Flag.optional
-  ),
+  rate: Flag.optional(perSecondFlag("Send no more than so many requests a second, such as 100/s")),
   wait: Flag.Boolean("wait").pipe(
     Flag.withDescription("Wait until every request is answered, and say what came of them"),
     Flag.withDefault(false)

@@ -7,21 +7,26 @@ import { Deferred, Effect, Option, Stream } from "effect"
 import { kindOf } from "./OutcomeTable.ts"
 import type { RequestRow } from "./RequestRows.ts"
 
-/** A request that did not succeed, by its row. */
-export interface Unsuccessful {
+/** Which row of the file a request is. */
+interface Row {
   readonly number: number
   readonly place: string
+}
+
+/** A request that did not succeed, by its row. */
+export interface Unsuccessful extends Row {
   readonly outcome: MappingOutcome
 }
 
 const encoder = new TextEncoder()
 
-const keyOf = (source: string | null, id: string | null): string | undefined =>
-  source === null || id === null ? undefined : `${id}\n${source}`
+/** Most ids are of one request: no list is kept for that. */
+const rowsIn = (rows: Row | ReadonlyArray<Row>): ReadonlyArray<Row> => "place" in rows ? [rows] : rows
 
 /** What is waited for, and what has come of it. Of requests that succeeded, only their codes are kept. */
 export class AwaitedOutcomes {
-  readonly #rows = new Map<string, ReadonlyArray<{ readonly number: number; readonly place: string }>>()
+  /** By source and id. Whoever gives several requests the same id gets as many outcomes. */
+  readonly #rows = new Map<string, Map<string, Row | ReadonlyArray<Row>>>()
   readonly codes = new Map<string, number>()
   readonly unsuccessful: Array<Unsuccessful> = []
   answered = 0
@@ -32,24 +37,29 @@ export class AwaitedOutcomes {
   /** The request is about to be sent. */
   expect({ number, place, text }: RequestRow): void {
     const { event } = readRequest({ value: encoder.encode(text), headers: [] })
-    const key = keyOf(event.source, event.id)
-    if (key === undefined) {
+    const { id, source } = event
+    if (id === null || source === null) {
       this.nameless += 1
       return
     }
-    // Whoever gives two requests the same id gets two outcomes.
-    this.#rows.set(key, [...this.#rows.get(key) ?? [], { number, place }])
+    let ofSource = this.#rows.get(source)
+    if (ofSource === undefined) this.#rows.set(source, ofSource = new Map())
+    const others = ofSource.get(id)
+    const row: Row = { number, place }
+    ofSource.set(id, others === undefined ? row : [...rowsIn(others), row])
     this.#waiting += 1
   }
 
   /** Says whether the outcome was waited for. */
   answer(outcome: MappingOutcome): boolean {
-    const { request } = outcome.data
-    const key = keyOf(request.source, request.id)
-    const [row, ...others] = key === undefined ? [] : this.#rows.get(key) ?? []
-    if (key === undefined || row === undefined) return false
-    if (others.length === 0) this.#rows.delete(key)
-    else this.#rows.set(key, others)
+    const { id, source } = outcome.data.request
+    const ofSource = source === null ? undefined : this.#rows.get(source)
+    const waiting = id === null ? undefined : ofSource?.get(id)
+    if (id === null || ofSource === undefined || waiting === undefined) return false
+    const [row, ...others] = rowsIn(waiting)
+    if (row === undefined) return false
+    if (others.length === 0) ofSource.delete(id)
+    else ofSource.set(id, others)
     this.#waiting -= 1
     this.answered += 1
     this.codes.set(outcome.outcomecode, (this.codes.get(outcome.outcomecode) ?? 0) + 1)

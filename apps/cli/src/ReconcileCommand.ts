@@ -135,7 +135,9 @@ export const reconcileCommand = (layerApi: Layer.Layer<ApiSettings | OriginRegio
       if (!json) {
         for (const { planned } of differing) yield* Console.log(planLine("", planned))
         yield* Console.log(
-          `${counts.create} to create, ${counts.update} to update, ${counts.delete} to delete, ${counts.unchanged} as they should be.`
+          `${counts.create} to create, ${counts.update} to update, ${counts.delete} to delete, ${counts.unchanged} as they should be${
+            refused === 0 ? "" : `, ${refused} that can't be`
+          }.`
         )
         if (kept.length > 0) {
           const some = `${kept.slice(0, SHOWN_EXTRA).join(", ")}${kept.length > SHOWN_EXTRA ? ", …" : ""}`

@@ -47,10 +47,12 @@ export const requestTraces = Effect.fnUntraced(function*(
   return traces
 })
 
+const isRecorded = ({ span }: Task): boolean => span !== undefined
+
 /** The same effect, with the calls in it below the spans of those that it is done for; as it is where none of them is recorded. */
 export const onBehalfOf = <A, E>(tasks: ReadonlyArray<Task>, effect: Effect.Effect<A, E>): Effect.Effect<A, E> => {
-  const recorded = tasks.find(({ span }) => span !== undefined)
-  return recorded === undefined ? effect : Effect.suspend(() => {
+  if (!tasks.some(isRecorded)) return effect
+  return Effect.suspend(() => {
     const [first, ...others] = tasks.flatMap(({ span }) => span ?? [])
     if (first === undefined) return effect
     return Effect.provideService(effect, CurrentCauses, {

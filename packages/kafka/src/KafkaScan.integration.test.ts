@@ -134,8 +134,10 @@ layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("Ka
       assert.match(error.message, /^Could not read the topic topic-\S+: The requested offset is not within the range/)
     }))
 
-  it.effect("says that the topic is not there", () =>
+  it.effect("says that the topic is not there, or the partition", () =>
     Effect.gen(function*() {
+      const partition = yield* Effect.flip(scanFrom(yield* newTopic(), new Map([[0, 0], [1, 0]])))
+      assert.strictEqual(partition.reason._tag, "UnknownTopic")
       const error = yield* Effect.flip(scanFrom("not-there", new Map([[0, 0]]), new Map([[0, 1]])))
       assert.strictEqual(error.reason._tag, "UnknownTopic")
     }))

@@ -44,7 +44,9 @@ export class KafkaScan extends Context.Service<KafkaScan, {
 /** What one answer may hold: with this much the cost of a request no longer shows, and it is all that is in memory. */
 const LIMITS = { maxWaitMillis: 100, maxBytes: 1024 * 1024, maxBytesPerPartition: 1024 * 1024 }
 
+/** Kafka's error codes. */
 const OFFSET_OUT_OF_RANGE = 1
+const UNKNOWN_TOPIC_OR_PARTITION = 3
 
 const RETRY_SPACING = Duration.millis(200)
 /** Some ten seconds of attempts in a row that bring nothing. */
@@ -66,6 +68,8 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
       const open = new Map<number, number>()
       let cameAt = steadyMillis(clock)
       let isStale = false
+      /** Whether the topic has been read from: a broker that starts may not know it for a moment. */
+      let isThere = false
 
       /** Shows what has come, and says which partitions have nothing at their next offset any more. */
       const show = async (fetched: ReadonlyArray<FetchedPartition>): Promise<ReadonlyArray<number>> => {
@@ -99,13 +103,17 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
         await connected.addTargetTopic(topic)
         if (isStale) await connected.refreshMetadata()
         isStale = false
-        const late = await Promise.all(
+        // All of them end before any is asked again: nothing is to be shown twice.
+        const answers = await Promise.allSettled(
           leaders(connected, topic, next).map(async ([nodeId, partitions]) => {
             const broker = await connected.findBroker({ nodeId })
             return show(await broker.connectionPool.send(requestFetch(topic, partitions, LIMITS)))
           })
         )
-        return late.flat()
+        const failed = answers.find((answer) => answer.status === "rejected")
+        if (failed !== undefined) throw failed.reason
+        isThere = true
+        return answers.flatMap((answer) => answer.status === "fulfilled" ? answer.value : [])
       }
       const attempt = Effect.tryPromise({
         try: round,
@@ -119,7 +127,8 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
         Effect.retry({
           times: RETRIES,
           schedule: Schedule.spaced(RETRY_SPACING),
-          while: ({ error, isLeaderless }) => isLeaderless || error.reason._tag === "Unreachable"
+          while: ({ error: { reason }, isLeaderless }) =>
+            isLeaderless || reason._tag === "Unreachable" || isThere && reason._tag === "UnknownTopic"
         }),
         Effect.mapError(({ error }) => error)
       )
@@ -145,13 +154,13 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
 })
 
 /** Which leader has which of the partitions. */
-const leaders = (cluster: Cluster, topic: string, next: ReadonlyMap<number, number>) =>
-  [...Map.groupBy(
-    cluster.findTopicPartitionMetadata(topic).filter(({ partitionId }) => next.has(partitionId)),
-    ({ leader }) => leader
-  )].map(([nodeId, partitions]) =>
+const leaders = (cluster: Cluster, topic: string, next: ReadonlyMap<number, number>) => {
+  const wanted = cluster.findTopicPartitionMetadata(topic).filter(({ partitionId }) => next.has(partitionId))
+  if (wanted.length < next.size) throw createErrorFromCode(UNKNOWN_TOPIC_OR_PARTITION)
+  return [...Map.groupBy(wanted, ({ leader }) => leader)].map(([nodeId, partitions]) =>
     [
       nodeId,
       partitions.map(({ partitionId }) => ({ partition: partitionId, offset: next.get(partitionId) ?? 0 }))
     ] as const
   )
+}

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type Choices, forSeeds } from "@origin-regions/testkit/SeededChoices"
 import { Effect, Schema } from "effect"
+import { crc32 } from "node:zlib"
 import type { DoneRun } from "./DoneRuns.ts"
 import { decodeMetadata, encodeMetadata, ownerOf, type ProgressMetadata } from "./ProgressMetadata.ts"
 
@@ -90,6 +91,17 @@ describe("The metadata", () => {
     for (const other of ["", " ", "leader epoch 7", "{\"offset\":1000}", "NO_METADATA", "2.1000.0.rAA.", "💥", "\0"]) {
       assert.isUndefined(decodeMetadata({ offset: OFFSET, metadata: other }), other)
       assert.isUndefined(ownerOf(other))
+    }
+  })
+
+  it("counts as none where another version has written it, with a sum that is right: docs/operations.md says what follows from that", () => {
+    const [, ...rest] = encodeMetadata(OFFSET, sample).split(".")
+    for (const version of ["1", "3", "22"]) {
+      const [offset = "", , payload = "", ...owner] = rest
+      const sum = crc32([version, offset, payload, ...owner].join(".")).toString(16)
+      const metadata = [version, offset, sum, payload, ...owner].join(".")
+      assert.isUndefined(decodeMetadata({ offset: OFFSET, metadata }))
+      assert.isUndefined(ownerOf(metadata))
     }
   })
 

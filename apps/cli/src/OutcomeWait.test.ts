@@ -1,0 +1,54 @@
+import { assert, describe, it } from "@effect/vitest"
+import { mappingOutcome } from "@origin-regions/domain/MappingOutcome"
+import { readRequest } from "@origin-regions/domain/RequestReader"
+import { AwaitedOutcomes } from "./OutcomeWait.ts"
+import { requestText } from "./RequestText.ts"
+
+const text = (id: string, source: string) =>
+  requestText({
+    operation: "delete",
+    id,
+    source,
+    time: "2026-11-24T12:00:00Z",
+    zone: "demo-shop",
+    ip: "192.0.2.1",
+    vendor: undefined,
+    region: undefined,
+    expires: undefined
+  })
+
+const row = (number: number, id: string, source = "/mine") => ({
+  number,
+  place: `line ${number}`,
+  text: text(id, source),
+  problems: () => []
+})
+
+const outcome = (id: string, source = "/mine", succeeds = false) =>
+  mappingOutcome({
+    groupId: "group",
+    record: { topic: "requests", partition: 0, offset: 0, timestamp: 0 },
+    request: readRequest({ value: new TextEncoder().encode(text(id, source)), headers: [] }),
+    settlement: succeeds
+      ? { _tag: "Succeeded", result: "deleted", mapping: null, recovered: false }
+      : { _tag: "Failed", name: "expired", message: "too late" },
+    attempts: 0,
+    settledAt: 0
+  })
+
+describe("AwaitedOutcomes", () => {
+  it("waits for as many outcomes of an id as it has requests, and for no others", () => {
+    const awaited = new AwaitedOutcomes()
+    for (const each of [row(1, "twice"), row(2, "twice"), row(3, "once"), row(4, "")]) awaited.expect(each)
+    assert.deepStrictEqual([awaited.unanswered, awaited.nameless], [3, 1])
+    assert.isFalse(awaited.answer(outcome("twice", "/other")))
+    assert.isFalse(awaited.answer(outcome("never")))
+    assert.isTrue(awaited.answer(outcome("twice")))
+    assert.isTrue(awaited.answer(outcome("twice", "/mine", true)))
+    assert.isFalse(awaited.answer(outcome("twice")))
+    assert.isTrue(awaited.answer(outcome("once")))
+    assert.deepStrictEqual([awaited.unanswered, awaited.answered], [0, 3])
+    assert.deepStrictEqual([...awaited.codes], [["expired", 2], ["deleted", 1]])
+    assert.deepStrictEqual(awaited.unsuccessful.map(({ place }) => place), ["line 1", "line 3"])
+  })
+})
