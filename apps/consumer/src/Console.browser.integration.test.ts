@@ -130,7 +130,13 @@ describe.skipIf(missingBrowser !== undefined)(
           const { brokers: [broker = ""] } = yield* KafkaBroker
           const link = yield* makeKafkaLink(broker)
           const zoneId = yield* uniqueZoneId
-          const { address, consumer, proxy, topics } = yield* setUp({ KAFKA_BROKERS: link.address })
+          const { address, consumer, proxy, topics } = yield* setUp({
+            KAFKA_BROKERS: link.address,
+            // What it waits for on its way back.
+            API_TIMEOUT: "2 seconds",
+            DRAIN_TIMEOUT: "3 seconds",
+            KAFKA_REBALANCE_TIMEOUT: "6 seconds"
+          })
           const held: Array<ApiCall> = []
           proxy.decide = (call) => {
             if (call.method === "PATCH") held.push(call)
