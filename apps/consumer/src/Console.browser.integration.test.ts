@@ -153,7 +153,7 @@ describe.skipIf(missingBrowser !== undefined)(
           proxy.decide = (call) => call.pass()
           for (const call of held) call.pass()
           yield* seen(page.getByRole("heading", { name: "Not at work" }))
-          yield* seen(page.getByRole("listitem").filter({ hasText: /^1 outcome waits? to be published: / }))
+          yield* seen(page.getByRole("listitem").filter({ hasText: /^1 outcome waits to be published: / }))
           yield* seen(page.getByText(/^decided: upserted\. Its outcome waits to be published: /))
           yield* link.set("open")
           yield* seen(page.getByText("2 outcomes", { exact: true }))

@@ -27,6 +27,8 @@ const MAX_ZONES = 100
 export const plural = (count: number, what: string): string =>
   `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`
 
+const thatWait = (count: number, what: string): string => `${plural(count, what)} ${count === 1 ? "waits" : "wait"}`
+
 /** To the second: this is for people. */
 export const clockTime = (millis: number): string => `${formatTimestamp(millis).slice(11, 19)}Z`
 
@@ -37,11 +39,9 @@ const failuresOf = ({ failures, reason }: Pause): string => `${plural(failures, 
 const isCredential = /\(code (6003|9103|9106|9109|10000)\)$/
 
 const apiLine = (pause: Pause, waiting: number): string =>
-  `the API is not called: ${plural(waiting, "request")} wait since ${dated(pause.since)}; ${
-    failuresOf(pause)
-  }; next try ${clockTime(pause.until)}${
-    isCredential.test(pause.reason) ? "; nothing is lost, and all goes on once the credential works" : ""
-  }`
+  `the API is not called: ${thatWait(waiting, "request")} since ${dated(pause.since)}; ${failuresOf(pause)}; next try ${
+    clockTime(pause.until)
+  }${isCredential.test(pause.reason) ? "; nothing is lost, and all goes on once the credential works" : ""}`
 
 const quotaLine = (
   { left, limit, pool, refused, windowMillis }: QuotaPause,
@@ -50,9 +50,9 @@ const quotaLine = (
 ): string => {
   const next = `next call ${clockTime(nextCallAt)}`
   if (refused === true) {
-    return `${plural(queued, "request")} wait, as the API refuses all calls for their number: ${next}`
+    return `${thatWait(queued, "request")}, as the API refuses all calls for their number: ${next}`
   }
-  return `${plural(queued, "request")} wait for the API's quota of ${limit.toLocaleString("en")} calls in ${
+  return `${thatWait(queued, "request")} for the API's quota of ${limit.toLocaleString("en")} calls in ${
     Duration.format(Duration.millis(windowMillis))
   }, of which ${left.toLocaleString("en")} are left for ${
     pool === "joined" ? "all who pool it" : "this member"
@@ -90,7 +90,7 @@ export const explain = ({ member, pipeline, publishing, requestsTopic }: StatusR
   if (quota?.nextCallAt !== undefined && queued > 0) lines.push(quotaLine(quota, quota.nextCallAt, queued))
   if (quota?.pool !== undefined && quota.pool !== "joined") lines.push(poolLine(quota.pool))
   if (publishing !== undefined) {
-    lines.push(`${plural(pipeline.unpublished, "outcome")} wait to be published: ${publishing}`)
+    lines.push(`${thatWait(pipeline.unpublished, "outcome")} to be published: ${publishing}`)
   }
   const zones = [...pipeline.zones].toSorted(([, one], [, other]) => one.since - other.since)
   lines.push(...zones.slice(0, MAX_ZONES).map(([zoneId, pause]) => zoneLine(zoneId, pause)))
