@@ -169,7 +169,8 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The co
           await response.text()
           return [response.status, response.headers.get("www-authenticate")]
         })
-      for (const path of ["/status", "/metrics", "/", "/health", "/health/", "/health/../metrics", "/nothing"]) {
+      const guarded = ["/status", "/metrics", "/events", "/outcomes", "/requests?id=1"]
+      for (const path of [...guarded, "/health", "/health/", "/health/../metrics", "/../status", "/nothing"]) {
         for (const authorization of [undefined, "Bearer", "Bearer t0ke", "Bearer t0ken0", "Basic t0ken", "t0ken"]) {
           assert.deepStrictEqual(yield* statusOf(path, authorization), [401, "Bearer"], `${path} ${authorization}`)
         }
