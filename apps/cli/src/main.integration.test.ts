@@ -212,6 +212,11 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
       { args: ["emit", "create", "--zonee", "x"] },
       /^Unrecognized flag: --zonee[^]*See origin-regions emit --help\.\n$/
     ],
+    [
+      "a code that can't be one",
+      { args: ["watch", "--code", "already_exists"] },
+      /one of created, .*1145 \(already_exists\).*, or another code of the API[^]*/
+    ],
     ["no request", { args: ["emit"] }, /^Say what to emit: .*\n$/],
     ["an empty file", { args: ["emit", "--file", "-"], stdin: "\n" }, /^The standard input holds no request\.\n$/],
     [
