@@ -26,7 +26,7 @@ import { showingProgress, tellBesideProgress } from "./Progress.ts"
 import { openRequestFile } from "./RequestFile.ts"
 import { formatOf, type RequestRow, requestRows, rowFormats } from "./RequestRows.ts"
 import { nothingSent, sendRows } from "./RequestSending.ts"
-import { checkRequest, requestText } from "./RequestText.ts"
+import { checkRequest, NOT_JSON, requestText } from "./RequestText.ts"
 import { typedDuration } from "./TypedDuration.ts"
 
 const DEFAULT_SOURCE = "/origin-regions/cli"
@@ -186,18 +186,24 @@ const SHOWN_PROBLEMS = 20
 const checkAll = Effect.fnUntraced(function*({ name, rows }: Requests, json: boolean) {
   let count = 0
   let more = 0
+  let notJson = 0
   const problems: Array<string> = []
   yield* Stream.runForEachArray(rows, (batch) =>
     Effect.sync(() => {
       count += batch.length
       for (const { place, problems: find } of batch) {
         for (const problem of find()) {
+          if (problem === NOT_JSON) notJson += 1
           if (problems.length < SHOWN_PROBLEMS) problems.push(place === "" ? problem : `${place}: ${problem}`)
           else more += 1
         }
       }
     })).pipe(showingProgress(() => ({ doing: "Checking", done: count, all: undefined })))
   if (count === 0) return yield* misuse(`${name} holds no request.`)
+  if (notJson === count) {
+    problems.splice(0, problems.length, `${name} has no line that is JSON: does --format say what it is?`)
+    more = 0
+  }
   if (problems.length > 0) {
     if (json) yield* Console.log(JSON.stringify({ sent: 0, problems, more }, null, 2))
     return yield* new CommandError({ reason: new InvalidRequests({ problems, more }) })

@@ -94,6 +94,7 @@ export const planCommand = (layerApi: Layer.Layer<ApiSettings | OriginRegionsApi
         Effect.provide(layerApi)
       )
       const all = Object.values(counts).reduce((sum, count) => sum + count, 0)
+      if (all === 0 && ofFile !== undefined) return yield* misuse(`${ofFile.name} holds no request.`)
       const refused = counts.conflict + counts.invalid + counts.refused
       const sent = nothingSent()
       if (!json) yield* Console.log(planSummary(counts))
