@@ -21,7 +21,8 @@ RUN set -eu; \
   for program in api cli consumer; do \
     out=/out/$program; \
     pnpm --filter "@origin-regions/$program" --prod --offline deploy "$out"; \
-    for package in "$out" "$out"/node_modules/@origin-regions/*; do \
+    for package in "$out" "$out"/node_modules/.pnpm/@origin-regions+*/node_modules/@origin-regions/*; do \
+      [ ! -L "$package" ] || continue; \
       tar --extract --gzip --strip-components=1 --directory "$package/" --file /packed/origin-regions-"${package##*/}"-[0-9]*.tgz; \
     done; \
     find "$out" -type f '(' -name '*.[cm]ts' -o -name '*.ts' -o -name '*.map' -o -name '*.md' ')' -delete; \
