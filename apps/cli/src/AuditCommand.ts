@@ -3,7 +3,7 @@ import { KafkaScan } from "@origin-regions/kafka/KafkaScan"
 import { Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { type AuditPlan, readAudit } from "./AuditReading.ts"
-import { auditJson, auditText, problemCount } from "./AuditReport.ts"
+import { auditJson, auditText, isOnlyIdle, problemCount } from "./AuditReport.ts"
 import { CliSettings, kafkaFailed, sayingWhereItWaits } from "./CliSettings.ts"
 import { CommandError, NotProved } from "./CommandError.ts"
 import { exitCodes } from "./ExitCodes.ts"
@@ -41,7 +41,10 @@ export const auditCommand = Command.make(
       Effect.mapError((error) => kafkaFailed(error, settings))
     )
     yield* Console.log(json ? auditJson(plan, findings) : auditText(plan, findings))
-    if (problemCount(findings) > 0) return yield* new CommandError({ reason: new NotProved() })
+    if (problemCount(findings) > 0) {
+      const idle = isOnlyIdle(findings) ? { idleGroup: plan.groupId } : {}
+      return yield* new CommandError({ reason: new NotProved(idle) })
+    }
   })
 ).pipe(
   Command.withDescription([
@@ -56,10 +59,7 @@ export const auditCommand = Command.make(
   Command.withShortDescription("Prove that every request has exactly one outcome"),
   Command.withExamples([
     { command: "origin-regions audit", description: "All that Kafka has" },
-    {
-      command: "origin-regions audit --since \"24 hours\" --group edge",
-      description: "Of one group, since yesterday"
-    },
+    { command: "origin-regions audit --since 24h", description: "Since yesterday" },
     { command: "origin-regions audit --json", description: "For a program: every number, and the places" }
   ])
 )

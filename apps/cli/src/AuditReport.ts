@@ -2,6 +2,7 @@ import { formatTimestamp } from "@origin-regions/domain/Timestamp"
 import { Duration } from "effect"
 import type { AuditFindings, AuditPlan } from "./AuditReading.ts"
 import type { Completeness, Place } from "./CompletenessAudit.ts"
+import { nothingCommitted } from "./NothingCommitted.ts"
 
 /** How many of each kind are listed for a person; `--json` has a hundred. */
 const LISTED = 10
@@ -13,10 +14,16 @@ const places = ({ offset, partition }: Place): string => `${partition}/${offset}
 
 const age = (millis: number): string => Duration.format(Duration.seconds(Math.floor(millis / 1_000)))
 
+/** There are requests, and the group has done nothing. */
+const isIdle = ({ completeness, hasProgress }: AuditFindings): boolean => completeness.requests > 0 && !hasProgress
+
+/** Nothing is wrong but that: nothing speaks against the group, as it has done nothing. */
+export const isOnlyIdle = (findings: AuditFindings): boolean => isIdle(findings) && problemCount(findings) === 1
+
 /** In how many things it is not as it should be. */
-export const problemCount = ({ completeness, hasProgress, held }: AuditFindings): number => {
-  const { extra, mismatched, missing, requests, unreadable } = completeness
-  return missing + extra + mismatched + unreadable + held.length + (requests > 0 && !hasProgress ? 1 : 0)
+export const problemCount = (findings: AuditFindings): number => {
+  const { extra, mismatched, missing, unreadable } = findings.completeness
+  return missing + extra + mismatched + unreadable + findings.held.length + (isIdle(findings) ? 1 : 0)
 }
 
 /** One object, with every number, and the first hundred places of each kind. */
@@ -123,7 +130,7 @@ const ages = ({ ages, oldest, unanswered }: Completeness): ReadonlyArray<string>
 
 /** For a person. Places are `partition/offset`, of the requests where nothing else is said. */
 export const auditText = (plan: AuditPlan, findings: AuditFindings): string => {
-  const { at, completeness, hasProgress, held, partitions } = findings
+  const { at, completeness, held, partitions } = findings
   const since = plan.since === undefined ? "" : ` since ${formatTimestamp(plan.since)}`
   const found = problemCount(findings)
   return [
@@ -150,9 +157,7 @@ export const auditText = (plan: AuditPlan, findings: AuditFindings): string => {
       held.length,
       held.map((place) => `${place.topic} ${places(place)}`)
     ),
-    ...hasProgress || completeness.requests === 0
-      ? []
-      : ["", `The group ${plan.groupId} has committed nothing for this topic: is --group (KAFKA_GROUP_ID) right?`],
+    ...isIdle(findings) ? ["", nothingCommitted(plan.groupId)] : [],
     "",
     found === 0
       ? "Proved: every request that is done has exactly one outcome, and it is its own."

@@ -46,13 +46,26 @@ const readCliSettings = (environment: Environment) => {
   )
 }
 
+/** How it ends where we speak TLS, and the other does not. */
+const SEEMS_PLAIN = /before secure TLS connection was established|wrong version number|packet length too long/i
+
+/** And the other way round. */
+const SEEMS_TLS = /^connect to Kafka: .*(?:Closed connection|ECONNRESET)/
+
 /** A failure of Kafka in words, with what a person can do about it. */
-export const kafkaFailed = (error: KafkaError, { kafka }: CliSettings["Service"]): CommandError => {
+export const kafkaFailed = (
+  error: KafkaError,
+  { kafka, outcomesTopic, requestsTopic }: CliSettings["Service"]
+): CommandError => {
   const brokers = kafka.brokers.join(", ")
-  const fix = error.reason._tag === "Unreachable"
+  const fix = kafka.tls === undefined && SEEMS_TLS.test(`${error.operation}: ${error.reason.detail}`)
+    ? `What answers at ${brokers} ends the connection. If it speaks TLS, set KAFKA_TLS=true, or name another port in KAFKA_BROKERS.`
+    : SEEMS_PLAIN.test(error.reason.detail)
+    ? `What answers at ${brokers} does not speak TLS: leave out KAFKA_TLS, or name its TLS port in KAFKA_BROKERS.`
+    : error.reason._tag === "Unreachable"
     ? `Is a broker running at ${brokers}? Start one with npm start, or set KAFKA_BROKERS to where it is.`
     : error.reason._tag === "UnknownTopic"
-    ? "origin-regions topics create makes the topics; REQUESTS_TOPIC and OUTCOMES_TOPIC name others."
+    ? `Is there ${requestsTopic} (REQUESTS_TOPIC), and ${outcomesTopic} (OUTCOMES_TOPIC)? origin-regions topics create makes the topics.`
     : `The broker is ${brokers} (KAFKA_BROKERS).`
   return new CommandError({ reason: new KafkaFailed({ problem: error.message, fix }) })
 }

@@ -31,6 +31,18 @@ export class NotAllSucceeded extends Schema.TaggedError<NotAllSucceeded>()("NotA
   }
 }
 
+/** All requests were sent, and the time to wait for their outcomes is over; what came by then, was printed. */
+export class NotAllAnswered extends Schema.TaggedError<NotAllAnswered>()("NotAllAnswered", {
+  unanswered: Schema.Int,
+  unsuccessful: Schema.Int,
+  all: Schema.Int
+}) {
+  override get message() {
+    const failed = this.unsuccessful === 0 ? "" : `, and ${this.unsuccessful} did not succeed`
+    return `${this.unanswered} of ${this.all} requests are unanswered when --timeout is over${failed}. They are not withdrawn: origin-regions where tells what becomes of them.`
+  }
+}
+
 /** Nothing of what was asked for is there, as was printed. */
 export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {}) {
   override get message() {
@@ -110,9 +122,14 @@ export class TopicsDiffer extends Schema.TaggedError<TopicsDiffer>()("TopicsDiff
 }
 
 /** An audit has found something; what, it has printed. */
-export class NotProved extends Schema.TaggedError<NotProved>()("NotProved", {}) {
+export class NotProved extends Schema.TaggedError<NotProved>()("NotProved", {
+  /** The group, where nothing else was found than that it has done nothing. */
+  idleGroup: Schema.optionalKey(Schema.String)
+}) {
   override get message() {
-    return "It is not so that every request that is done has exactly one outcome."
+    return this.idleGroup === undefined
+      ? "It is not so that every request that is done has exactly one outcome."
+      : `Not proved: the group ${this.idleGroup} has done nothing.`
   }
 }
 
@@ -147,6 +164,7 @@ const exitCodeOf = {
   NotFound: 1,
   ApiFailed: 1,
   NotAllSucceeded: 3,
+  NotAllAnswered: 4,
   ChecksFailed: 1,
   TopicsDiffer: 1,
   NotProved: 1,
@@ -156,7 +174,8 @@ const exitCodeOf = {
 
 /**
  * Why a command ended without having done its work, in words for the person who typed it. The exit code is 2 where the command line, a setting or
- * the input is at fault and nothing was attempted, 3 where all was done and requests did not succeed, and otherwise 1.
+ * the input is at fault and nothing was attempted, 3 where all was done and requests did not succeed, 4 where their outcomes did not
+ * come in time, and otherwise 1.
  */
 export class CommandError extends Schema.TaggedError<CommandError>()("CommandError", {
   reason: Schema.Union([
@@ -169,6 +188,7 @@ export class CommandError extends Schema.TaggedError<CommandError>()("CommandErr
     ApiFailed,
     KafkaFailed,
     NotAllSucceeded,
+    NotAllAnswered,
     ChecksFailed,
     TopicsDiffer,
     NotProved,

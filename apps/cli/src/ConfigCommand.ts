@@ -69,7 +69,8 @@ const checkCommand = (environment: Environment) =>
       "Check the consumer's settings, and whether Kafka and the API answer as the consumer needs it.",
       "",
       "  Nothing is sent to topics, no group is joined, no mapping is written. What can't be seen without",
-      "  that is listed with a question mark.",
+      "  that is listed with a question mark. The settings are the consumer's own: unlike other commands, it",
+      "  takes no broker for granted, and needs KAFKA_BROKERS; CLOUDFLARE_API_TOKEN too.",
       "",
       `  ${exitCodes({ 0: "nothing is wrong", 1: "a check failed" })}`
     ].join("\n")),

@@ -62,9 +62,9 @@ describe("What a zone should have", () => {
         { zone_id: 7, ip: "192.0.2.2", ...cloud }
       )
       assert.deepStrictEqual(problems.map((problem) => problem.slice(0, 50)), [
-        "line 1: the record's value is not JSON",
+        "line 1: the line is not JSON",
         "line 2: ip must be an IPv4 or IPv6 address, not \"1",
-        "line 3: region must be a cloud's name for a region",
+        "line 3: region is missing: it must be a cloud's na",
         "line 4: a delete: leave out what should not be the",
         "line 5: type must be one of dev.origin-regions.map",
         "line 7: 192.0.2.2 is aws us-east-1 at line 6",

@@ -92,6 +92,7 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
         topic: requests,
         sent: 1,
         answered: 1,
+        unanswered: 0,
         outcomes: { upserted: 1 },
         unsuccessful: []
       })
@@ -117,6 +118,7 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
         topic: requests,
         sent: 2,
         answered: 1,
+        unanswered: 0,
         outcomes: { 1157: 1 },
         unsuccessful: [{
           row: 1,
@@ -129,7 +131,7 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
       })
     }))
 
-  it.effect("says at Ctrl-C how many are still unanswered", () =>
+  it.effect("says at Ctrl-C, and when its time is over, how many are still unanswered", () =>
     Effect.gen(function*() {
       const { environment, outcomes, requests } = yield* newTopics
       yield* answering(requests, outcomes, "never")
@@ -139,7 +141,29 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
       yield* Queue.take(waiting.lines)
       waiting.child.kill("SIGINT")
       const { code, stderr } = yield* waiting.ended
-      assert.deepStrictEqual([code, stderr], [130, `Sent 1 request to ${requests}; 1 of them are still unanswered.\n`])
+      assert.deepStrictEqual([code, stderr], [130, `Sent 1 request to ${requests}; 1 of them still unanswered.\n`])
+
+      const late = yield* runProgram({
+        args: ["emit", "--file", "-", "--wait", "--timeout", "1 millis", "--json"],
+        environment,
+        stdin
+      })
+      assert.strictEqual(late.code, 4)
+      assert.match(late.stderr, /^1 of 1 requests are unanswered when --timeout is over\. .*\n$/)
+      assert.deepInclude(JSON.parse(late.stdout), { sent: 1, answered: 0, unanswered: 1, outcomes: {} })
+    }))
+
+  it.effect("says what came of a single request", () =>
+    Effect.gen(function*() {
+      const { environment, outcomes, requests } = yield* newTopics
+      yield* answering(requests, outcomes)
+      const flags = "--id one --zone z --ip 192.0.2.1 --vendor aws --region us-east-1 --wait --timeout 1h"
+      const { code, stderr, stdout } = yield* runProgram({ args: ["emit", "upsert", ...flags.split(" ")], environment })
+      assert.deepStrictEqual([code, stderr], [0, ""])
+      assert.strictEqual(
+        stdout,
+        `Sent the request one to ${requests}.\nupsert z/192.0.2.1  upserted: 192.0.2.1 has it\n`
+      )
     }))
 
   it.effect("tells twenty problems and how many more there are, and has sent nothing", () =>

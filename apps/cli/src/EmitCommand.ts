@@ -4,28 +4,30 @@ import { Vendor } from "@origin-regions/domain/Vendor"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { KafkaTopicReader } from "@origin-regions/kafka/KafkaTopicReader"
-import { Clock, Console, Effect, FileSystem, Layer, Option, Stream } from "effect"
+import { Clock, Console, Duration, Effect, FileSystem, Layer, Option, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { SecureRandom } from "effect/crypto"
 import { CliSettings, kafkaFailed, sayingWhereItWaits } from "./CliSettings.ts"
 import {
   CommandError,
   InvalidRequests,
+  NotAllAnswered,
   NotAllSucceeded,
   UnreadableFile,
   UnwritableFile,
   WrongUsage
 } from "./CommandError.ts"
-import { failedRows, outcomeSummary, outcomeSummaryJson } from "./EmitReport.ts"
+import { failedRows, interruptedText, outcomeLine, outcomeSummary, outcomeSummaryJson } from "./EmitReport.ts"
 import { exitCodes } from "./ExitCodes.ts"
 import { jsonFlag } from "./JsonFlag.ts"
-import { AwaitedOutcomes, readAwaited } from "./OutcomeWait.ts"
+import { AwaitedOutcomes, readAwaited, tellingOfSilence } from "./OutcomeWait.ts"
 import { perSecondFlag } from "./Pace.ts"
-import { showingProgress } from "./Progress.ts"
+import { showingProgress, tellBesideProgress } from "./Progress.ts"
 import { openRequestFile } from "./RequestFile.ts"
 import { formatOf, type RequestRow, requestRows, rowFormats } from "./RequestRows.ts"
-import { sendRows } from "./RequestSending.ts"
-import { checkRequest, requestText } from "./RequestText.ts"
+import { nothingSent, sendRows } from "./RequestSending.ts"
+import { checkRequest, NOT_JSON, requestText } from "./RequestText.ts"
+import { typedDuration } from "./TypedDuration.ts"
 
 const DEFAULT_SOURCE = "/origin-regions/cli"
 
@@ -68,6 +70,14 @@ const parameters = {
   wait: Flag.Boolean("wait").pipe(
     Flag.withDescription("Wait until every request is answered, and say what came of them"),
     Flag.withDefault(false)
+  ),
+  timeout: Flag.String("timeout").pipe(
+    Flag.withDescription("With --wait: wait no longer than so long once all is sent, such as 30s or 5m"),
+    Flag.filterMap(
+      (duration) => Option.fromUndefinedOr(typedDuration(duration)),
+      () => "a duration such as 30s, 5m or 1h"
+    ),
+    Flag.optional
   ),
   failedTo: text(
     "failed-to",
@@ -153,6 +163,7 @@ const ofMany = { format: "--format", rowOperation: "--operation" } as const
 
 const readRequests = (flags: Flags) => {
   if (Option.isSome(flags.failedTo) && !flags.wait) return misuse("--failed-to goes with --wait.")
+  if (Option.isSome(flags.timeout) && !flags.wait) return misuse("--timeout goes with --wait.")
   if (Option.isSome(flags.file)) {
     const given = ofOne.filter((name) => Option.isSome(flags[name])).map((name) => `--${name}`)
     if (Option.isSome(flags.operation)) given.unshift(flags.operation.value)
@@ -175,18 +186,24 @@ const SHOWN_PROBLEMS = 20
 const checkAll = Effect.fnUntraced(function*({ name, rows }: Requests, json: boolean) {
   let count = 0
   let more = 0
+  let notJson = 0
   const problems: Array<string> = []
   yield* Stream.runForEachArray(rows, (batch) =>
     Effect.sync(() => {
       count += batch.length
       for (const { place, problems: find } of batch) {
         for (const problem of find()) {
+          if (problem === NOT_JSON) notJson += 1
           if (problems.length < SHOWN_PROBLEMS) problems.push(place === "" ? problem : `${place}: ${problem}`)
           else more += 1
         }
       }
     })).pipe(showingProgress(() => ({ doing: "Checking", done: count, all: undefined })))
   if (count === 0) return yield* misuse(`${name} holds no request.`)
+  if (notJson === count) {
+    problems.splice(0, problems.length, `${name} has no line that is JSON: does --format say what it is?`)
+    more = 0
+  }
   if (problems.length > 0) {
     if (json) yield* Console.log(JSON.stringify({ sent: 0, problems, more }, null, 2))
     return yield* new CommandError({ reason: new InvalidRequests({ problems, more }) })
@@ -217,30 +234,43 @@ const emit = Effect.fnUntraced(function*(requests: Requests, flags: Flags) {
   const all = flags.allowInvalid ? undefined : yield* checkAll(requests, json)
   yield* requests.unchanged
   const awaited = flags.wait ? new AwaitedOutcomes() : undefined
-  const sent = { count: 0 }
+  const sent = nothingSent()
+  let isAllSent = false
   const failing = Effect.mapError((error: Parameters<typeof kafkaFailed>[0]) => kafkaFailed(error, settings))
 
   const allCame = awaited === undefined
     ? Effect.void
     : failing(yield* failing(sayingWhereItWaits(settings)(readAwaited(settings.outcomesTopic, awaited))))
+  const inTime = Option.match(flags.timeout, {
+    onNone: () => allCame,
+    onSome: (millis) => Effect.asVoid(Effect.timeoutOption(allCame, Duration.millis(millis)))
+  })
+  const waiting = awaited === undefined
+    ? inTime
+    : Effect.raceFirst(inTime, tellingOfSilence(awaited, tellBesideProgress))
   const toldSent = Effect.suspend(() =>
-    json || requests.id !== undefined && awaited === undefined
+    json
       ? Effect.void
-      : Console.log(`Sent ${counted(sent.count)} to ${topic}.`)
+      : Console.log(
+        requests.id === undefined
+          ? `Sent ${counted(sent.count)} to ${topic}.`
+          : `Sent the request ${requests.id} to ${topic}.`
+      )
   )
   yield* sendRows(requests.rows, { rate: Option.getOrUndefined(flags.rate), awaited, sent }).pipe(
     showingProgress(() => ({ doing: "Sending", done: sent.count, all })),
     Effect.tapError(() => sent.count === 0 ? Effect.void : Console.error(`Sent ${counted(sent.count)} before this:`)),
     Effect.tap(() => sent.count === 0 ? misuse(`${requests.name} holds no request.`) : toldSent),
+    Effect.tap(() =>
+      Effect.sync(() => {
+        isAllSent = true
+      })
+    ),
     Effect.andThen(
-      showingProgress(() => ({ doing: "Answered", done: awaited?.answered ?? 0, all: sent.count }))(allCame)
+      showingProgress(() => ({ doing: "Answered", done: awaited?.answered ?? 0, all: sent.count }))(waiting)
     ),
     Effect.onInterrupt(() =>
-      Console.error(
-        awaited === undefined
-          ? `Sent ${counted(sent.count)} to ${topic}.`
-          : `Sent ${counted(sent.count)} to ${topic}; ${awaited.unanswered} of them are still unanswered.`
-      )
+      Console.error(interruptedText({ topic, sent, all, isAllSent, unanswered: awaited?.unanswered }))
     )
   )
   if (awaited !== undefined && Option.isSome(flags.failedTo)) {
@@ -251,9 +281,9 @@ const emit = Effect.fnUntraced(function*(requests: Requests, flags: Flags) {
     const outcomes = awaited === undefined ? {} : outcomeSummaryJson(awaited)
     yield* Console.log(JSON.stringify({ topic, sent: sent.count, ...id, ...outcomes }, null, 2))
   } else if (awaited !== undefined) {
-    yield* Console.log(outcomeSummary(awaited))
-  } else if (requests.id !== undefined) {
-    yield* Console.log(`Sent the request ${requests.id} to ${topic}.`)
+    const { latest } = awaited
+    if (requests.id === undefined) yield* Console.log(outcomeSummary(awaited))
+    else if (latest !== undefined) yield* Console.log(outcomeLine(latest))
   }
   if (awaited === undefined) return
   if (awaited.nameless > 0) {
@@ -262,6 +292,11 @@ const emit = Effect.fnUntraced(function*(requests: Requests, flags: Flags) {
     )
   }
   const unsuccessful = awaited.unsuccessful.length + awaited.nameless
+  if (awaited.unanswered > 0) {
+    return yield* new CommandError({
+      reason: new NotAllAnswered({ unanswered: awaited.unanswered, unsuccessful, all: sent.count })
+    })
+  }
   if (unsuccessful > 0) {
     return yield* new CommandError({ reason: new NotAllSucceeded({ unsuccessful, all: sent.count }) })
   }
@@ -286,12 +321,13 @@ export const emitCommand = Command.make(
     "  A file has one request a line: a CloudEvent, or a row such as",
     "  {\"operation\":\"upsert\",\"zone_id\":\"demo-shop\",\"ip\":\"192.0.2.10\",\"vendor\":\"aws\",\"region\":\"us-east-1\"}.",
     "  A CSV file names the same columns in its first line. Of a Terraform state, the resources of type",
-    "  cloudflare_origin_cloud_region are sent. What export writes is good, too.",
+    "  cloudflare_origin_cloud_region are sent. What export writes as jsonl or csv is good, too.",
     "",
     `  ${
       exitCodes({
         0: "all was sent, and with --wait all of it succeeded",
-        3: "all was sent, and not all of it succeeded (only with --wait)"
+        3: "all was sent, and not all of it succeeded (only with --wait)",
+        4: "all was sent, and not all of it was answered in time (only with --timeout)"
       })
     }`
   ].join("\n")),

@@ -1,9 +1,11 @@
+import type { MappingOutcome } from "@origin-regions/domain/MappingOutcome"
 import { readRequest } from "@origin-regions/domain/RequestReader"
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
 import { stringify } from "csv-stringify/sync"
 import { describeOutcome, outcomeRow } from "./OutcomeTable.ts"
 import type { AwaitedOutcomes, Unsuccessful } from "./OutcomeWait.ts"
 import type { RequestRow } from "./RequestRows.ts"
+import type { Sent } from "./RequestSending.ts"
 import { textColumns } from "./TextColumns.ts"
 
 /** More of them are counted only. */
@@ -26,9 +28,38 @@ export const outcomeSummary = ({ codes, unsuccessful }: AwaitedOutcomes): string
   ].join("\n")
 }
 
+/** For a person, of a single request: what came of it. */
+export const outcomeLine = (outcome: MappingOutcome): string => {
+  const { asked, code, meaning } = outcomeRow(outcome)
+  return `${asked}  ${code}: ${meaning}`
+}
+
+/** How far it came when somebody ended it. `all` is `undefined` where nobody has counted. */
+export const interruptedText = ({ all, isAllSent, sent, topic, unanswered }: {
+  readonly topic: string
+  readonly sent: Sent
+  readonly all: number | undefined
+  readonly isAllSent: boolean
+  /** With what is on its way; `undefined` where nothing was waited for. */
+  readonly unanswered: number | undefined
+}): string => {
+  const ofAll = all === undefined || isAllSent ? "" : ` of ${all}`
+  const underWay = sent.begun - sent.count
+  const waiting = unanswered === undefined
+    ? ""
+    : `; ${Math.min(sent.count, Math.max(0, unanswered - underWay))} of them still unanswered`
+  const noun = (ofAll === "" ? sent.count : all) === 1 ? "request" : "requests"
+  return [
+    `Sent ${sent.count}${ofAll} ${noun} to ${topic}${waiting}.`,
+    ...underWay === 0 ? [] : [`${underWay} more were on their way, and may have arrived.`],
+    ...isAllSent ? [] : ["The rest was never sent."]
+  ].join(" ")
+}
+
 /** For a program. */
-export const outcomeSummaryJson = ({ answered, codes, unsuccessful }: AwaitedOutcomes) => ({
+export const outcomeSummaryJson = ({ answered, codes, unanswered, unsuccessful }: AwaitedOutcomes) => ({
   answered,
+  unanswered,
   outcomes: Object.fromEntries(byCount(codes)),
   unsuccessful: unsuccessful.map(({ number, outcome, place }) => ({
     ...place === "" ? {} : { row: number, place },

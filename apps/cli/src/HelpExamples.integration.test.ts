@@ -12,9 +12,7 @@ import { commandLine, runCommandLine } from "./CommandLine.ts"
 
 /** The examples that need what is nowhere but with whom they are about. */
 const elsewhere: ReadonlySet<string> = new Set([
-  "origin-regions audit --since \"24 hours\" --group edge",
-  "origin-regions plan requests.jsonl --apply",
-  "origin-regions plan --topic-range 7/83120-83121 --json"
+  "origin-regions plan requests.jsonl --apply"
 ])
 
 const examplesOf = (command: Command.Command.Any): ReadonlyArray<string> => [

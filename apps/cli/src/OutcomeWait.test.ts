@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { mappingOutcome } from "@origin-regions/domain/MappingOutcome"
 import { readRequest } from "@origin-regions/domain/RequestReader"
-import { AwaitedOutcomes } from "./OutcomeWait.ts"
+import { Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import { AwaitedOutcomes, tellingOfSilence } from "./OutcomeWait.ts"
 import { requestText } from "./RequestText.ts"
 
 const text = (id: string, source: string) =>
@@ -51,4 +53,25 @@ describe("AwaitedOutcomes", () => {
     assert.deepStrictEqual([...awaited.codes], [["expired", 2], ["deleted", 1]])
     assert.deepStrictEqual(awaited.unsuccessful.map(({ place }) => place), ["line 1", "line 3"])
   })
+})
+
+describe("tellingOfSilence", () => {
+  it.effect("tells once that no outcome comes, and again after the next one", () =>
+    Effect.gen(function*() {
+      const awaited = { answered: 0, unanswered: 3 }
+      const told: Array<string> = []
+      const telling = yield* Effect.forkChild(tellingOfSilence(awaited, (line) => Effect.sync(() => told.push(line))))
+      yield* TestClock.adjust("9 seconds")
+      assert.lengthOf(told, 0)
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(told, 1)
+      assert.match(told[0] ?? "", /; 3 unanswered\. Is a consumer at work\?/)
+      Object.assign(awaited, { answered: 1, unanswered: 2 })
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(told, 2)
+      Object.assign(awaited, { answered: 3, unanswered: 0 })
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(told, 2)
+      yield* Fiber.interrupt(telling)
+    }))
 })

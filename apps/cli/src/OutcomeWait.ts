@@ -3,7 +3,7 @@ import { readRequest } from "@origin-regions/domain/RequestReader"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import type { KafkaError } from "@origin-regions/kafka/KafkaError"
 import { KafkaTopicReader } from "@origin-regions/kafka/KafkaTopicReader"
-import { Deferred, Effect, Option, Stream } from "effect"
+import { Deferred, Duration, Effect, Option, Stream } from "effect"
 import { kindOf } from "./OutcomeTable.ts"
 import type { RequestRow } from "./RequestRows.ts"
 
@@ -30,6 +30,8 @@ export class AwaitedOutcomes {
   readonly codes = new Map<string, number>()
   readonly unsuccessful: Array<Unsuccessful> = []
   answered = 0
+  /** The last that came. */
+  latest: MappingOutcome | undefined
   /** Requests that nobody can tell the outcome of, as they have no readable id and source. */
   nameless = 0
   #waiting = 0
@@ -62,6 +64,7 @@ export class AwaitedOutcomes {
     else ofSource.set(id, others)
     this.#waiting -= 1
     this.answered += 1
+    this.latest = outcome
     this.codes.set(outcome.outcomecode, (this.codes.get(outcome.outcomecode) ?? 0) + 1)
     if (kindOf(outcome) !== "succeeded") this.unsuccessful.push({ ...row, outcome })
     return true
@@ -71,6 +74,31 @@ export class AwaitedOutcomes {
     return this.#waiting
   }
 }
+
+/** How long no outcome comes before a person would wonder. */
+const PATIENCE_SECONDS = 10
+
+/** Tells once, and again after each outcome, that none has come for a while. Never ends. */
+export const tellingOfSilence = <R>(
+  awaited: Pick<AwaitedOutcomes, "answered" | "unanswered">,
+  tell: (line: string) => Effect.Effect<void, never, R>
+): Effect.Effect<never, never, R> =>
+  Effect.gen(function*() {
+    let before = awaited.answered
+    let isTold = false
+    while (true) {
+      yield* Effect.sleep(Duration.seconds(PATIENCE_SECONDS))
+      if (awaited.answered !== before) {
+        before = awaited.answered
+        isTold = false
+      } else if (!isTold && awaited.unanswered > 0) {
+        isTold = true
+        yield* tell(
+          `No outcome for ${PATIENCE_SECONDS} seconds; ${awaited.unanswered} unanswered. Is a consumer at work? Ctrl-C ends the waiting.`
+        )
+      }
+    }
+  })
 
 /** Reads outcomes from now on into `awaited`. The effect that it yields ends when all of them have come; it is for after the last request was sent. */
 export const readAwaited = Effect.fnUntraced(function*(topic: string, awaited: AwaitedOutcomes) {

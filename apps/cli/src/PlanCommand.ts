@@ -14,7 +14,7 @@ import { parseTopicRange, plannedRow, recordsOfRanges, rowsOfFile, type TopicRan
 import { noCounts, planJson, planLine, planSummary } from "./PlanReport.ts"
 import { type PlannedRequest, RequestPlan } from "./RequestPlan.ts"
 import { rowFormats } from "./RequestRows.ts"
-import { sendRows } from "./RequestSending.ts"
+import { nothingSent, sendRows } from "./RequestSending.ts"
 import { readZone } from "./ZonePicture.ts"
 
 const parameters = {
@@ -94,8 +94,9 @@ export const planCommand = (layerApi: Layer.Layer<ApiSettings | OriginRegionsApi
         Effect.provide(layerApi)
       )
       const all = Object.values(counts).reduce((sum, count) => sum + count, 0)
+      if (all === 0 && ofFile !== undefined) return yield* misuse(`${ofFile.name} holds no request.`)
       const refused = counts.conflict + counts.invalid + counts.refused
-      const sent = { count: 0 }
+      const sent = nothingSent()
       if (!json) yield* Console.log(planSummary(counts))
       if (apply && refused === 0 && ofFile !== undefined) {
         yield* ofFile.unchanged
@@ -130,8 +131,8 @@ export const planCommand = (layerApi: Layer.Layer<ApiSettings | OriginRegionsApi
         description: "The same, and send them if all would be done"
       },
       {
-        command: "origin-regions plan --topic-range 7/83120-83121 --json",
-        description: "What requests would do that nobody has read"
+        command: "origin-regions plan --topic-range 2/0 --json",
+        description: "What a request would do that is in the topic, by its partition and offset"
       }
     ])
   )

@@ -30,6 +30,7 @@ export const rowsOfFile = Effect.fnUntraced(function*(path: string, format: Opti
   } as const
   const file = yield* openRequestFile(path, "again")
   return {
+    name: file.name,
     rows: requestRows(Option.getOrElse(format, () => formatOf(path)), file.bytes, defaults).pipe(
       Stream.mapError((error) =>
         error._tag === "CommandError"

@@ -1,4 +1,4 @@
-import { Effect, Stdio } from "effect"
+import { Config, Console, Effect, Option, Stdio } from "effect"
 
 /** How far long work has come. `all` is `undefined` where nobody knows. */
 export interface Stage {
@@ -22,11 +22,24 @@ const CLEAR = "\r\u001B[2K"
 
 const write = (text: string) => Effect.sync(() => process.stderr.write(text))
 
-/** Shows on stderr how far the effect has come while it runs, if that is a terminal. */
+/** A terminal that says it is dumb shows control sequences as they are. */
+const canShow = Effect.gen(function*() {
+  const stdio = yield* Stdio.Stdio
+  const term = yield* Effect.orDie(Config.option(Config.String("TERM")))
+  return (yield* stdio.stderrIsTerminal) && Option.getOrUndefined(term) !== "dumb"
+})
+
+/** Prints a line on stderr that takes the place of what is shown there. */
+export const tellBesideProgress = (line: string) =>
+  Effect.gen(function*() {
+    if (yield* canShow) yield* write(CLEAR)
+    yield* Console.error(line)
+  })
+
+/** Shows on stderr how far the effect has come while it runs, if that is a terminal that can. */
 export const showingProgress = (stage: () => Stage) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
-    const stdio = yield* Stdio.Stdio
-    if (!(yield* stdio.stderrIsTerminal)) return yield* effect
+    if (!(yield* canShow)) return yield* effect
     const show = Effect.suspend(() => write(CLEAR + progressLine(stage())))
     return yield* Effect.raceFirst(
       effect,

@@ -63,7 +63,7 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("origin
       assert.deepStrictEqual([wrong.code, wrong.stdout], [2, ""])
       assert.deepStrictEqual(wrong.stderr.split("\n"), [
         "line 1: vendor must be one of aws, azure, gcp, oci, not \"AWS\"",
-        "line 2: the record's value is not JSON",
+        "line 2: the line is not JSON",
         "Nothing was compared: correct this.",
         ""
       ])

@@ -195,6 +195,7 @@ export const reconcileCommand = (layerApi: Layer.Layer<ApiSettings | OriginRegio
       "",
       "  The file has rows as emit --file takes them; those of other zones are left alone, and those without a zone are",
       "  of this one. What the zone has beyond them is deleted with --prune only. Without --apply nothing is sent.",
+      "  Needs the consumer's settings of the API: CLOUDFLARE_API_TOKEN, CLOUDFLARE_BASE_URL, API_GENERATION.",
       "",
       `  ${
         exitCodes({
@@ -207,8 +208,8 @@ export const reconcileCommand = (layerApi: Layer.Layer<ApiSettings | OriginRegio
     Command.withExamples([
       { command: "origin-regions reconcile demo-shop --from examples/rows.csv", description: "What is different" },
       {
-        command: "origin-regions reconcile demo-shop --from examples/terraform.tfstate --prune --apply",
-        description: "Make the zone what Terraform says, and nothing else"
+        command: "origin-regions reconcile demo-shop --from examples/terraform.tfstate --apply",
+        description: "Make the zone have what Terraform says; with --prune, nothing else"
       }
     ])
   )

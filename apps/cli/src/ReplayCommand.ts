@@ -8,16 +8,14 @@ import { CliSettings, kafkaFailed, sayingWhereItWaits } from "./CliSettings.ts"
 import { CommandError, WrongUsage } from "./CommandError.ts"
 import { exitCodes } from "./ExitCodes.ts"
 import { jsonFlag } from "./JsonFlag.ts"
+import { codeFlag } from "./OutcomeCodeFlag.ts"
 import { paced, rateFlag } from "./Pace.ts"
 import { type Replay, type ReplayFilter, ReplaySelection } from "./ReplaySelection.ts"
 import { sinceFlag, sinceMoment } from "./Since.ts"
 import { textColumns } from "./TextColumns.ts"
 
 const parameters = {
-  code: Flag.String("code").pipe(
-    Flag.withDescription("Requests whose outcomecode is this: 1157, gave_up, …; may be given several times"),
-    Flag.atLeast(0)
-  ),
+  code: codeFlag("Requests whose outcomecode is this: 1157, gave_up, …"),
   zone: Flag.String("zone").pipe(
     Flag.withDescription("Only requests of this zone"),
     Flag.withSchema(ZoneId),

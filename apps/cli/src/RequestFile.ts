@@ -28,6 +28,7 @@ export const openRequestFile = Effect.fnUntraced(function*(path: string, reading
   if (path !== "-") {
     const stat = fs.stat(path)
     const opened = yield* Effect.mapError(stat, openFailed(path))
+    if (opened.type === "Directory") return yield* unreadable(path, "it is a directory")
     if (opened.type === "File") {
       const file: RequestFile = {
         name: path,

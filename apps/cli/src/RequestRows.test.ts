@@ -137,13 +137,21 @@ describe("requestRows", () => {
         [
           "line 1: ip must be an IPv4 or IPv6 address, not 5",
           "line 3: operation must be one of create, upsert, delete, not \"remove\"",
-          "line 4: the record's value is not JSON"
+          "line 4: the line is not JSON"
         ]
       )
       assert.deepStrictEqual(
-        (yield* problemsOf("csv", "zone_id,ip,vendor,region\nz,::1,aws,r\nz,::1,AWS,r\nz,::1\n\"z,::1,aws,r\n"))
-          .map((problem) => problem.slice(0, 30)),
-        ["line 3: vendor must be one of ", "line 4: Invalid Record Length:", "line 5: Quote Not Closed: the "]
+        (yield* problemsOf(
+          "csv",
+          "zone_id,ip,vendor,region\nz,::1,aws,r\nz,::1\nz,::1,AWS,r\nz,a\"b,aws,r\n\"z,::1,aws,r\n"
+        ))
+          .map((problem) => problem.slice(0, 44)),
+        [
+          "line 3: it has 2 fields, and the first line names 4".slice(0, 44),
+          "line 4: vendor must be one of aws, azure, gcp",
+          "line 5: a quote is in the middle of a field:",
+          "line 6: a quote opens here that is not closed"
+        ].map((problem) => problem.slice(0, 44))
       )
     }))
 
@@ -158,6 +166,7 @@ describe("requestRows", () => {
 
   it.effect.each<readonly [RowFormat, string, RegExp]>([
     ["csv", "zone,address\nz,::1\n", /does not name zone_id and ip$/],
+    ["csv", "zone_id;ip\nz;::1\n", /semicolons between them: save it with commas$/],
     ["terraform", "{\"version\":3}", /no Terraform state of version 4$/],
     ["terraform", "", /no Terraform state of version 4$/]
   ])("fails where a file is no %s", ([format, text, expected]) =>

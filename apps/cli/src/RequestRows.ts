@@ -1,7 +1,7 @@
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import { Operation } from "@origin-regions/domain/Operation"
-import { parse } from "csv-parse"
-import { Effect, Schema, Stream } from "effect"
+import { type CsvError, parse } from "csv-parse"
+import { Array as Arr, Effect, Schema, Stream } from "effect"
 import { checkRequest, requestText } from "./RequestText.ts"
 
 /** What a file of requests can be. */
@@ -122,15 +122,41 @@ const headOf = (names: ReadonlyArray<string>) => {
     ...head.includes("zone_id") ? [] : ["zone_id"],
     ...head.includes("ip") || head.includes("origin_ip") ? [] : ["ip"]
   ]
+  if (missing.length > 0 && names.length === 1 && names[0]?.includes(";") === true) {
+    throw new Error("its columns have semicolons between them: save it with commas")
+  }
   if (missing.length > 0) {
     throw new Error(`the first line has to name the columns, and does not name ${missing.join(" and ")}`)
   }
   return head
 }
 
+/** What csv-parse finds wrong with a record, in our words. */
+const csvProblem = (error: CsvError | undefined): string => {
+  switch (error?.code) {
+    case "CSV_RECORD_INCONSISTENT_COLUMNS": {
+      const [, named, found] = /length is (\d+), got (\d+)/.exec(error.message) ?? []
+      return `it has ${found} fields, and the first line names ${named}`
+    }
+    case "CSV_QUOTE_NOT_CLOSED":
+      return "a quote opens here that is not closed"
+    case "INVALID_OPENING_QUOTE":
+    case "CSV_INVALID_CLOSING_QUOTE":
+    case "CSV_NON_TRIMABLE_CHAR_AFTER_CLOSING_QUOTE":
+      return "a quote is in the middle of a field: put the whole field in quotes, and each quote within it twice"
+    default:
+      return error?.message ?? "it cannot be read"
+  }
+}
+
 const csvLines = <E>(bytes: Stream.Stream<Uint8Array, E>, defaults: RowDefaults) =>
   Stream.suspend(() => {
     const broken: Array<RequestRow> = []
+    /** The parser is ahead of what is read of it, and tells of broken lines at once. */
+    const brokenBefore = (line: number): ReadonlyArray<RequestRow> => {
+      const end = broken.findIndex(({ number }) => number > line)
+      return broken.splice(0, end === -1 ? broken.length : end)
+    }
     const records = bytes.pipe(
       NodeStream.pipeThroughDuplex<CsvRecord, UnreadableRows>({
         evaluate: () =>
@@ -144,17 +170,19 @@ const csvLines = <E>(bytes: Stream.Stream<Uint8Array, E>, defaults: RowDefaults)
             raw: true,
             on_skip: (error, raw = "") => {
               const number = Number(error?.["lines"] ?? 0)
-              const problem = error?.message ?? "it cannot be read"
+              const problem = csvProblem(error)
               broken.push({ number, place: `line ${number}`, text: raw, problems: () => [problem] })
               return undefined
             }
           }),
         onError: (cause) => new UnreadableRows({ problem: cause instanceof Error ? cause.message : String(cause) })
       }),
-      Stream.map(({ info, record }) => {
-        const given = Object.fromEntries(Object.entries(record).filter(([, value]) => value !== ""))
-        return rowRequest(given, info.lines, `line ${info.lines}`, defaults)
-      })
+      Stream.mapArray((batch) =>
+        Arr.flatMap(batch, ({ info, record }) => {
+          const given = Object.fromEntries(Object.entries(record).filter(([, value]) => value !== ""))
+          return Arr.append(brokenBefore(info.lines), rowRequest(given, info.lines, `line ${info.lines}`, defaults))
+        })
+      )
     )
     return Stream.concat(records, Stream.suspend(() => Stream.fromIterable(broken)))
   })

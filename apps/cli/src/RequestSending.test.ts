@@ -4,7 +4,7 @@ import { Clock, Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { CliSettings } from "./CliSettings.ts"
 import type { RequestRow } from "./RequestRows.ts"
-import { sendRows } from "./RequestSending.ts"
+import { nothingSent, sendRows } from "./RequestSending.ts"
 
 const rows = Array.from({ length: 100 }, (_, index): RequestRow => ({
   number: index + 1,
@@ -26,7 +26,7 @@ const sentWith = (rate: number | undefined, seconds: number) =>
           })
       })
     )
-    const sent = { count: 0 }
+    const sent = nothingSent()
     const start = yield* Clock.currentTimeMillis
     const fiber = yield* sendRows(Stream.fromIterable(rows), { rate, awaited: undefined, sent }).pipe(
       Effect.provide([Producer, CliSettings.layer({ ENV_FILE: "/dev/null" })]),

@@ -15,7 +15,11 @@ const BATCHES_PER_SECOND = 10
 /** What has been sent. */
 export interface Sent {
   count: number
+  /** With what is on its way, of which Kafka has not said yet that it has it. */
+  begun: number
 }
+
+export const nothingSent = (): Sent => ({ count: 0, begun: 0 })
 
 /** Sends all rows in their order, at most `rate` a second, and counts them. Each is expected by `awaited` before it goes. */
 export const sendRows = Effect.fnUntraced(function*<R>(
@@ -41,6 +45,7 @@ export const sendRows = Effect.fnUntraced(function*<R>(
         due = Math.max(due, now) + batch.length / rate * 1_000
       }
       for (const row of batch) awaited?.expect(row)
+      sent.begun += batch.length
       const sending = send(batch.map(({ text }) => ({ topic, record: requestTextRecord(text) })))
       yield* Effect.mapError(
         sent.count === 0 ? sayingWhereItWaits(settings)(sending) : sending,

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readRequest } from "@origin-regions/domain/RequestReader"
-import { checkRequest, type RequestParts, requestText, requestTextRecord } from "./RequestText.ts"
+import { checkRequest, NOT_JSON, type RequestParts, requestText, requestTextRecord } from "./RequestText.ts"
 
 const create: RequestParts = {
   operation: "create",
@@ -44,7 +44,10 @@ describe("checkRequest", () => {
     assert.deepStrictEqual(problemsOf({ ip: "192.0.2.0/24" }), [
       ["data.ip", "ip must be an IPv4 or IPv6 address, not \"192.0.2.0/24\""]
     ])
-    assert.deepStrictEqual(problemsOf({ ip: undefined }), [["data.ip", "ip must be an IPv4 or IPv6 address"]])
+    assert.deepStrictEqual(problemsOf({ ip: undefined }), [[
+      "data.ip",
+      "ip is missing: it must be an IPv4 or IPv6 address"
+    ]])
     assert.deepStrictEqual(problemsOf({ vendor: "AWS" }), [
       ["data.vendor", "vendor must be one of aws, azure, gcp, oci, not \"AWS\""]
     ])
@@ -54,6 +57,10 @@ describe("checkRequest", () => {
     assert.deepStrictEqual(problemsOf({ operation: "delete", ip: "x", vendor: undefined, region: undefined }), [
       ["data.ip", "ip must be an IPv4 or IPv6 address, not \"x\""]
     ])
+  })
+
+  it("speaks of the line, where it is none", () => {
+    assert.deepStrictEqual(checkRequest("{"), [{ path: "", message: NOT_JSON }])
   })
 
   it.each([["no JSON", "{"], ["no object", "[]"], ["nothing", ""], ["a list as data", "{\"data\":[]}"]])(

@@ -11,6 +11,9 @@ const encoder = new TextEncoder()
 const isRegion = Schema.is(Region)
 const isOperation = Schema.is(Operation)
 
+/** Of a line that is none of a file of JSON lines. */
+export const NOT_JSON = "the line is not JSON"
+
 /**
  * Everything that is wrong with a request, given as the JSON text of its CloudEvent: all that the consumer would reject without asking the API.
  * Empty for a good one.
@@ -18,13 +21,17 @@ const isOperation = Schema.is(Operation)
 export const checkRequest = (text: string): ReadonlyArray<RequestIssue> => {
   const { event, operation, originIp, verdict } = readRequest({ value: encoder.encode(text), headers: [] })
   if (verdict._tag === "Apply") return []
-  const issues = verdict._tag === "Malformed" ? [...verdict.issues] : []
+  const issues = verdict._tag === "Malformed"
+    ? verdict.issues.map(({ message, path }) => ({ path, message: message.replace("the record's value", "the line") }))
+    : []
   const { data } = event
   if (typeof data !== "object" || data === null) return issues
   const unless = (good: boolean, name: "ip" | "region" | "vendor", expected: string) => {
     if (good) return
     const given = name in data ? data[name as keyof typeof data] : undefined
-    const message = `${name} must be ${expected}${given === undefined ? "" : `, not ${JSON.stringify(given)}`}`
+    const message = given === undefined
+      ? `${name} is missing: it must be ${expected}`
+      : `${name} must be ${expected}, not ${JSON.stringify(given)}`
     issues.push({ path: `data.${name}`, message })
   }
   unless(originIp !== null, "ip", "an IPv4 or IPv6 address")

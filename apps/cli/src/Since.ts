@@ -1,12 +1,13 @@
 import { parseTimestamp } from "@origin-regions/domain/Timestamp"
-import { Clock, Duration, Effect, Option } from "effect"
+import { Clock, Effect, Option } from "effect"
 import { Flag } from "effect/cli"
 import { CommandError, WrongUsage } from "./CommandError.ts"
+import { typedDuration } from "./TypedDuration.ts"
 
 /** `--since`: a moment, or how long ago it was. */
 export const sinceFlag = (description: string) =>
   Flag.String("since").pipe(
-    Flag.withDescription(`${description}: a time such as 2026-11-28T12:00:00Z, or how long ago, such as "2 hours"`),
+    Flag.withDescription(`${description}: a time such as 2026-11-28T12:00:00Z, or how long ago, such as 2h`),
     Flag.optional
   )
 
@@ -15,12 +16,12 @@ export const sinceMoment = Effect.fnUntraced(function*(since: Option.Option<stri
   if (Option.isNone(since)) return undefined
   const moment = parseTimestamp(since.value)
   if (moment !== undefined) return moment
-  const ago = Duration.fromInput(since.value as Duration.Input)
-  if (Option.isNone(ago) || !Duration.isFinite(ago.value)) {
+  const ago = typedDuration(since.value)
+  if (ago === undefined) {
     const problem = `--since is ${
       JSON.stringify(since.value)
-    }: expected a time such as 2026-11-28T12:00:00Z, or a duration such as "2 hours".`
+    }: expected a time such as 2026-11-28T12:00:00Z, or how long ago it was, such as 30m, 2h or 2d.`
     return yield* new CommandError({ reason: new WrongUsage({ problem }) })
   }
-  return (yield* Clock.currentTimeMillis) - Duration.toMillis(ago.value)
+  return (yield* Clock.currentTimeMillis) - ago
 })

@@ -71,7 +71,10 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
         created.stdout,
         /is there.*\n +differs +partitions is 2; it should be 12 or more\n +differs +retention\.ms is 60000; /
       )
+      const again = yield* topics(environment, "create", "--json")
+      assert.deepStrictEqual([again.code, JSON.parse(again.stdout).ok], [0, true])
       const checked = yield* topics(environment, "check", "--json")
+      assert.isFalse(JSON.parse(checked.stdout).ok)
       assert.deepStrictEqual([checked.code, checked.stderr], [1, "1 of 3 topics are not as they should be.\n"])
       const [{ differences }] = JSON.parse(checked.stdout).topics
       assert.deepStrictEqual(differences.map(({ setting }: { readonly setting: string }) => setting), [

@@ -9,6 +9,7 @@ import { CliSettings, kafkaFailed, sayingWhereItWaits } from "./CliSettings.ts"
 import { CommandError, WrongUsage } from "./CommandError.ts"
 import { exitCodes } from "./ExitCodes.ts"
 import { jsonFlag } from "./JsonFlag.ts"
+import { codeFlag } from "./OutcomeCodeFlag.ts"
 import { kindOf, outcomeRow, tableHead, tableRow } from "./OutcomeTable.ts"
 import { sinceFlag, sinceMoment } from "./Since.ts"
 import { type TableStyle, tableStyle } from "./TableStyle.ts"
@@ -22,10 +23,7 @@ const parameters = {
   ),
   since: sinceFlag("Start with the outcomes from then on"),
   zone: Flag.String("zone").pipe(Flag.withDescription("Only of this zone"), Flag.withSchema(ZoneId), Flag.optional),
-  code: Flag.String("code").pipe(
-    Flag.withDescription("Only with this code, such as created or 1145; can be given several times"),
-    Flag.atLeast(0)
-  ),
+  code: codeFlag("Only with this code, such as created or 1145"),
   type: Flag.Literals("type", ["succeeded", "rejected", "failed"]).pipe(
     Flag.withDescription("Only of this type; can be given several times"),
     Flag.atLeast(0)

@@ -130,6 +130,11 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
       // What is done is found again only as far back as is asked for.
       const late = yield* where("demo-shop", IP, "--since", "2126-01-01T00:00:00Z", "--json")
       assert.deepStrictEqual(JSON.parse(late.stdout).requests.map(({ id }: { readonly id: string }) => id), ["second"])
+      // A group that there is not.
+      const idle = yield* where(`demo-shop/${IP}`, "--group", "nobody")
+      assert.strictEqual(idle.code, 0)
+      assert.match(idle.stdout, /\n\nThe group nobody has committed nothing for this topic: is --group .* at work\?\n$/)
+      assert.notInclude(idle.stdout, "not sent to the API")
       const nowhere = yield* where("demo-shop", "192.0.2.250", "--all-partitions")
       assert.deepStrictEqual([nowhere.code, nowhere.stderr], [1, "Nothing was found.\n"])
     }))
@@ -138,5 +143,7 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
     Effect.gen(function*() {
       const { code, stderr } = yield* runProgram({ args: ["where", "demo-shop", "192.0.2.0/24"] })
       assert.deepStrictEqual([code, stderr], [2, "\"192.0.2.0/24\" is no IPv4 or IPv6 address.\n"])
+      const network = yield* runProgram({ args: ["where", "demo-shop/192.0.2.0/24"] })
+      assert.deepStrictEqual(network, { code, stdout: "", stderr })
     }))
 })

@@ -4,7 +4,7 @@ import { canonicalize } from "@origin-regions/domain/OriginIp"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaScan } from "@origin-regions/kafka/KafkaScan"
-import { Clock, Console, Duration, Effect, Option } from "effect"
+import { Clock, Console, Duration, Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { CliSettings, kafkaFailed, sayingWhereItWaits } from "./CliSettings.ts"
 import { CommandError, NotFound, WrongUsage } from "./CommandError.ts"
@@ -25,8 +25,7 @@ const urlsOf = (text: string): ReadonlyArray<URL> | undefined => {
 
 const parameters = {
   zone: Argument.String("zone").pipe(
-    Argument.withDescription("The zone's id"),
-    Argument.withSchema(ZoneId),
+    Argument.withDescription("The zone's id, or the zone and the address in one: ZONE/IP"),
     Argument.optional
   ),
   ip: Argument.String("ip").pipe(
@@ -74,17 +73,30 @@ const encoder = new TextEncoder()
 
 const misuse = (problem: string) => Effect.fail(new CommandError({ reason: new WrongUsage({ problem }) }))
 
+const isZoneId = Schema.is(ZoneId)
+
+/** Zone and address, also as outcomes have them in one: `zone/address`. */
+const addressOf = (zone: Flags["zone"], ip: Flags["ip"]): ReadonlyArray<string | undefined> => {
+  const [first, second] = [Option.getOrUndefined(zone), Option.getOrUndefined(ip)]
+  const slash = first?.indexOf("/") ?? -1
+  return second === undefined && slash !== -1 ? [first?.slice(0, slash), first?.slice(slash + 1)] : [first, second]
+}
+
 const wantedOf = ({ id, ip, zone }: Flags): Effect.Effect<Wanted, CommandError> => {
   if (Option.isSome(id)) {
     return Option.isSome(zone)
       ? misuse("Give an address or --id, not both.")
       : Effect.succeed({ _tag: "Id", id: id.value })
   }
-  if (Option.isNone(zone) || Option.isNone(ip)) return misuse("Say which requests: where ZONE IP, or where --id ID.")
-  const originIp = canonicalize(ip.value)
+  const [zoneId, address] = addressOf(zone, ip)
+  if (zoneId === undefined || address === undefined) {
+    return misuse("Say which requests: where ZONE IP, where ZONE/IP, or where --id ID.")
+  }
+  const originIp = canonicalize(address)
+  if (!isZoneId(zoneId)) return misuse(`${JSON.stringify(zoneId)} is no zone's id.`)
   return originIp === undefined
-    ? misuse(`${JSON.stringify(ip.value)} is no IPv4 or IPv6 address.`)
-    : Effect.succeed({ _tag: "Address", zoneId: zone.value, originIp })
+    ? misuse(`${JSON.stringify(address)} is no IPv4 or IPv6 address.`)
+    : Effect.succeed({ _tag: "Address", zoneId, originIp })
 }
 
 const keyOf = (wanted: Wanted): Uint8Array | undefined =>
@@ -130,7 +142,8 @@ const search = Effect.fnUntraced(function*(wanted: Wanted, flags: Flags, groupId
     (partition, record) => whereabouts.request(partition, record)
   )
   const { found } = whereabouts
-  if (found.length === 0) return { at, since, found, held: [] }
+  const hasProgress = committed.size > 0
+  if (found.length === 0) return { at, since, hasProgress, found, held: [] }
   const oldest = Math.min(...found.map(({ timestamp }) => timestamp))
   const outcomesFrom = yield* admin.offsetsSince(outcomesTopic, oldest - CLOCK_MARGIN)
   const held = yield* scan(
@@ -141,7 +154,7 @@ const search = Effect.fnUntraced(function*(wanted: Wanted, flags: Flags, groupId
     },
     (_, record) => whereabouts.outcome(record)
   )
-  return { at, since, found, held: [...held.keys()] }
+  return { at, since, hasProgress, found, held: [...held.keys()] }
 })
 
 /** `origin-regions where`: where the requests of an address are, or those with an id. */
@@ -185,7 +198,7 @@ export const whereCommand = Command.make(
   Command.withExamples([
     { command: "origin-regions where demo-shop 192.0.2.10", description: "What came of the requests of an address" },
     {
-      command: "origin-regions where demo-shop 2001:db8::10 --since \"24 hours\" --json",
+      command: "origin-regions where demo-shop 2001:db8::10 --since 24h --json",
       description: "The same since yesterday, for a program"
     },
     { command: "origin-regions where --id ipv4", description: "Requests by their id, in all partitions" },

@@ -1,6 +1,7 @@
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
 import { Duration } from "effect"
 import { type MemberWords, wordOf } from "./MemberWords.ts"
+import { nothingCommitted } from "./NothingCommitted.ts"
 import { describeOutcome, describeRequest, kindOf } from "./OutcomeTable.ts"
 import { plainText } from "./TextColumns.ts"
 import type { FoundRequest } from "./Whereabouts.ts"
@@ -14,6 +15,8 @@ export interface WhereFindings {
   /** Requests from then on were looked at, and all that are not done. In milliseconds since 1970. */
   readonly since: number
   readonly at: number
+  /** Whether the group has committed anything for the topic. */
+  readonly hasProgress: boolean
   readonly found: ReadonlyArray<FoundRequest>
   readonly words: MemberWords
   /** Partitions of the outcomes topic that could not be read to their end: a transaction is open there. */
@@ -38,7 +41,7 @@ const stateOf = (request: FoundRequest): "answered" | "unanswered" =>
   request.outcome !== undefined || request.isDone ? "answered" : "unanswered"
 
 /** What is known of a request, in sentences. */
-const sentences = (request: FoundRequest, { at, words }: WhereFindings): ReadonlyArray<string> => {
+const sentences = (request: FoundRequest, { at, hasProgress, words }: WhereFindings): ReadonlyArray<string> => {
   const { before, isDone, outcome, owner, sentSince, timestamp } = request
   if (outcome !== undefined) {
     const took = ago(Date.parse(outcome.time) - timestamp)
@@ -52,9 +55,12 @@ const sentences = (request: FoundRequest, { at, words }: WhereFindings): Readonl
         ? "it is the first"
         : counted(before, "unanswered request") + (before === 1 ? " is" : " are") + " before it"
     } in its partition`,
-    sentSince === undefined
-      ? "it was not sent to the API yet"
-      : `it may have been sent to the API, ${ago(at - sentSince)} ago at the earliest`,
+    // Of a group that there is not, nothing is known.
+    ...!hasProgress ? [] : [
+      sentSince === undefined
+        ? "it was not sent to the API yet"
+        : `it may have been sent to the API, ${ago(at - sentSince)} ago at the earliest`
+    ],
     ...owner === undefined ? [] : [`the partition was last committed by ${owner}`],
     ...word === undefined ? [] : [`${word.member} says: ${word.explanation}`]
   ]
@@ -62,7 +68,7 @@ const sentences = (request: FoundRequest, { at, words }: WhereFindings): Readonl
 
 /** For a person. */
 export const whereText = (findings: WhereFindings): string => {
-  const { found, held, since, topic, wanted, words } = findings
+  const { found, groupId, hasProgress, held, since, topic, wanted, words } = findings
   const listed = found.slice(0, LISTED)
   return [
     `${counted(found.length, "request")} of ${wanted} since ${formatTimestamp(since)}${
@@ -76,6 +82,7 @@ export const whereText = (findings: WhereFindings): string => {
       ...sentences(request, findings).map((sentence) => `  ${sentence}`)
     ]),
     ...found.length > listed.length ? ["", `… and ${found.length - listed.length} older ones.`] : [],
+    ...found.length === 0 || hasProgress ? [] : ["", nothingCommitted(groupId)],
     ...held.map((partition) =>
       `Outcomes partition ${partition} could not be read to its end: a transaction is open on it.`
     ),
@@ -84,11 +91,12 @@ export const whereText = (findings: WhereFindings): string => {
 }
 
 /** For a program. */
-export const whereJson = ({ at, found, groupId, since, topic, words }: WhereFindings): string =>
+export const whereJson = ({ at, found, groupId, hasProgress, since, topic, words }: WhereFindings): string =>
   JSON.stringify(
     {
       topic,
       group: groupId,
+      has_progress: hasProgress,
       since: formatTimestamp(since),
       at: formatTimestamp(at),
       requests: found.map((request) => ({

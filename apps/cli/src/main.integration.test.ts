@@ -105,7 +105,7 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
       assert.deepStrictEqual(refused.stderr.split("\n"), [
         "line 3: ip must be an IPv4 or IPv6 address, not \"192.0.2.256\"",
         "line 3: vendor must be one of aws, azure, gcp, oci, not \"AWS\"",
-        "line 4: the record's value is not JSON",
+        "line 4: the line is not JSON",
         "Nothing was sent: correct this, or send it as it is with --allow-invalid.",
         ""
       ])
@@ -191,7 +191,7 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
         assert.deepStrictEqual([code, stdout], [1, ""])
         assert.match(
           stderr,
-          /^Could not .* topic.*\norigin-regions topics create makes the topics; REQUESTS_TOPIC and OUTCOMES_TOPIC name others\.\n$/
+          /^Could not .* topic.*\nIs there not-there \(REQUESTS_TOPIC\), and .*\? origin-regions topics create makes the topics\.\n$/
         )
       }
     }))
@@ -212,12 +212,33 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
       { args: ["emit", "create", "--zonee", "x"] },
       /^Unrecognized flag: --zonee[^]*See origin-regions emit --help\.\n$/
     ],
+    [
+      "a code that can't be one",
+      { args: ["watch", "--code", "already_exists"] },
+      /one of created, .*1145 \(already_exists\).*, or another code of the API[^]*/
+    ],
     ["no request", { args: ["emit"] }, /^Say what to emit: .*\n$/],
     ["an empty file", { args: ["emit", "--file", "-"], stdin: "\n" }, /^The standard input holds no request\.\n$/],
     [
       "a file that is not there",
       { args: ["emit", "--file", "nowhere"] },
       /^nowhere cannot be read: there is no such file\n$/
+    ],
+    ["a directory", { args: ["emit", "--file", "/"] }, /^\/ cannot be read: it is a directory\n$/],
+    [
+      "a file of another format",
+      { args: ["emit", "--file", "-"], stdin: "zone_id,ip\nz,::1\n" },
+      /^The standard input has no line that is JSON: does --format say what it is\?\nNothing was sent: .*\n$/
+    ],
+    [
+      "an empty table, as emit does,",
+      { args: ["plan", "-", "--format", "csv"], stdin: "zone_id,ip\n", environment: { CLOUDFLARE_API_TOKEN: "t" } },
+      /^The standard input holds no request\.\n$/
+    ],
+    [
+      "what can't be a zone",
+      { args: ["export", "a b"] },
+      /^Invalid value for argument <zone>: "a b"\. Expected: 1 to 32 characters of /
     ],
     [
       "flags that a file contradicts",
@@ -227,7 +248,7 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
     [
       "flags of a wrong request",
       { args: ["emit", "create", "--zone", "z", "--ip", "::g"] },
-      /^--ip must be .*\n--vendor must be .*\n--region must be .*\nNothing was sent: .*\n$/
+      /^--ip must be .*\n--vendor is missing: it must be .*\n--region is missing: .*\nNothing was sent: .*\n$/
     ],
     [
       "wrong settings",
