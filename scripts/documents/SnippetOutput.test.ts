@@ -11,6 +11,7 @@ describe("isShownAs", () => {
     ["no more than that line", "sent …", "sent 17\nand more", false],
     ["any lines", "…\nlast", "one\ntwo\nlast", true],
     ["no lines at all", "…\nlast", "last", true],
+    ["a first line that is indented", "…\n   last", "   last", true],
     ["not without the last one", "…\nlast", "one\ntwo", false],
     [
       "other ids, times and columns",

@@ -7,7 +7,7 @@ const leveled = (line: string): string =>
     .replaceAll(/ {2,}/g, "  ")
     .trimEnd()
 
-const lines = (text: string): ReadonlyArray<string> => text.trim().split("\n").map(leveled)
+const lines = (text: string): ReadonlyArray<string> => text.replace(/^\n+/, "").trimEnd().split("\n").map(leveled)
 
 const escaped = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|]/g, "\\$&")
 
