@@ -44,7 +44,7 @@ export const mutations = {
   },
   /** Who is given a partition reads nothing again of what was settled before. */
   "look-back": {
-    file: "apps/consumer/src/PartitionsInHand.ts",
+    file: "apps/consumer/src/Task.ts",
     text: "lookedBack: progress.intact && progress.committed.metadata !== \"\" ? \"not yet\" : \"done\"",
     replacement: "lookedBack: \"done\""
   },

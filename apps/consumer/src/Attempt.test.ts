@@ -27,8 +27,8 @@ import { sourceRecord } from "./fixtures/ModelKafka.ts"
 import { settableTime } from "./fixtures/SettableTime.ts"
 import { PartitionProgress } from "./Progress.ts"
 import { type AnsweredRequest, PublishedOutcomes } from "./PublishedOutcomes.ts"
-import { identityOf, RequestMemory } from "./RequestMemory.ts"
-import { batchedOperation, type Task } from "./Task.ts"
+import { RequestMemory } from "./RequestMemory.ts"
+import { batchedOperation, newOwner, newTask, type Task } from "./Task.ts"
 
 const mapping = Mapping.make({
   zone_id: "zone" as Mapping["zone_id"],
@@ -117,34 +117,11 @@ const makeAttempt = Effect.fnUntraced(function*(
 /** A request that has not been sent before, or may have been from a time on. */
 const taskOf = (event: object, attemptedSince?: number): Task => {
   const record = sourceRecord(0, 0, JSON.stringify(event))
-  const owner = {
-    partition: 0,
-    progress: new PartitionProgress({ offset: 0, metadata: "" }),
-    unreserved: [],
-    memory: new RequestMemory(10),
-    lookedBack: "done" as const,
-    keptBytes: 0,
-    isDue: false,
-    paused: false,
-    lost: false
-  }
-  const undone = owner.progress.receive(0) ?? assert.fail("it was done before")
+  const progress = new PartitionProgress({ offset: 0, metadata: "" })
+  const owner = newOwner(0, progress, new RequestMemory(10))
+  const undone = progress.receive(0) ?? assert.fail("it was done before")
   undone.attemptedSince = attemptedSince
-  const request = readRequest(record)
-  return {
-    owner,
-    record,
-    request,
-    undone,
-    identity: identityOf(request),
-    attempts: 0,
-    failures: 0,
-    firstTriedAt: undefined,
-    wait: undefined,
-    goesAlone: false,
-    span: undefined,
-    inDoubt: attemptedSince !== undefined
-  }
+  return newTask({ owner, record, request: readRequest(record), undone, span: undefined })
 }
 
 const eventOf = (operation: Operation, data: object = {}, attributes: object = {}) => ({

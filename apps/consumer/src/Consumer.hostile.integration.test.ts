@@ -6,7 +6,7 @@ import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { Leash } from "@origin-regions/testkit/Leash"
 import { uniqueZoneId } from "@origin-regions/testkit/Names"
 import { Context, Effect, Layer } from "effect"
-import { type ApiCall, type ApiProxy, failureEnvelope, makeApiProxy } from "./fixtures/ApiProxy.ts"
+import { type ApiCall, type ApiProxy, failureEnvelope, makeApiProxy, passAll } from "./fixtures/ApiProxy.ts"
 import { bytes, contentModes, eventOf, recordOf, text } from "./fixtures/RequestRecords.ts"
 import { linesOf, says, statusOf, until, whileRunning } from "./fixtures/RunningConsumer.ts"
 import { layerKafka, makeTestTopics, settingsFor, type TestTopics } from "./fixtures/TestTopics.ts"
@@ -28,11 +28,7 @@ class Running extends Context.Service<Running, {
       const { brokers } = yield* KafkaBroker
       const api = yield* Api
       const proxy = yield* makeApiProxy(api.baseUrl)
-      const paths: Array<string> = []
-      proxy.decide = (call) => {
-        paths.push(call.path)
-        call.pass()
-      }
+      const paths = passAll(proxy)
       const topics = yield* makeTestTopics()
       const settings = settingsFor(brokers, topics.names, { ...api, baseUrl: proxy.baseUrl })
       const consumer = yield* ConsumerProcess.start(settings)
@@ -225,7 +221,6 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("Who fl
       const proxy = yield* makeApiProxy(api.baseUrl)
       const topics = yield* makeTestTopics()
       const [flooded, other] = [yield* uniqueZoneId, yield* uniqueZoneId]
-      const paths: Array<string> = []
       const held: Array<ApiCall> = []
       proxy.decide = (call) => {
         if (call.path.includes(flooded) || call.path.includes(other)) held.push(call)
@@ -246,10 +241,7 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("Who fl
       )
       yield* topics.emit([...flood, recordOf("bare", upsert("other", { zone_id: other }))])
       yield* until(statusOf(consumer), ({ in_flight, queued }) => in_flight === 1 && queued === flood.length)
-      proxy.decide = (call) => {
-        paths.push(call.path)
-        call.pass()
-      }
+      const paths = passAll(proxy)
       for (const call of held) proxy.decide(call)
       yield* whileRunning(consumer)(topics.outcomes.until((all) => all.length > flood.length))
       assert.isAtMost(paths.findIndex((path) => path.includes(other)), 10)

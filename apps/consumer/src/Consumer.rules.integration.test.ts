@@ -10,7 +10,7 @@ import { Effect, Layer } from "effect"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { makeApiProxy } from "./fixtures/ApiProxy.ts"
+import { makeApiProxy, passAll } from "./fixtures/ApiProxy.ts"
 import { changesOf } from "./fixtures/ApiRecords.ts"
 import { contentModes, eventOf, recordOf, text } from "./fixtures/RequestRecords.ts"
 import { says, whileRunning } from "./fixtures/RunningConsumer.ts"
@@ -46,11 +46,7 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The co
       const { brokers } = yield* KafkaBroker
       const api = yield* Api
       const proxy = yield* makeApiProxy(api.baseUrl)
-      const paths: Array<string> = []
-      proxy.decide = (call) => {
-        paths.push(call.path)
-        call.pass()
-      }
+      const paths = passAll(proxy)
       const topics = yield* makeTestTopics()
       const [shop, blog, nobodys] = [yield* uniqueZoneId, yield* uniqueZoneId, yield* uniqueZoneId]
       const file = yield* fileOf

@@ -1,9 +1,9 @@
+import { outcomeCodeOf } from "@origin-regions/domain/MappingOutcome"
 import type { ReadRequest } from "@origin-regions/domain/RequestReader"
 import type { Pause } from "./Circuit.ts"
 import type { Circuits } from "./Circuits.ts"
 import type { SettledTask } from "./Delivery.ts"
 import type { Lanes } from "./Lanes.ts"
-import { outcomeCode } from "./PipelineMetrics.ts"
 import { groupOf, laneOf, type OwnedPartition, type Task } from "./Task.ts"
 
 /**
@@ -48,7 +48,7 @@ export const findRequests = (
   fits: (request: ReadRequest) => boolean
 ): ReadonlyArray<FoundRequest> => {
   const found: Array<FoundRequest> = []
-  const codes = new Map(unpublished.map(({ settlement, task }) => [task, outcomeCode(settlement)]))
+  const codes = new Map(unpublished.map(({ settlement, task }) => [task, outcomeCodeOf(settlement)]))
   const dated = (pause: Pause): Pause => ({ ...pause, since: epoch + pause.since, until: epoch + pause.until })
   const stateOf = (task: Task, head: Task, isHeadTaken: boolean): RequestState => {
     if (circuits.apiPause !== undefined) return { _tag: "waiting", pause: dated(circuits.apiPause), of: "api" }

@@ -1,30 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Metric } from "effect"
 import { valueOf } from "./fixtures/ExposedMetrics.ts"
+import { idlePipeline } from "./fixtures/IdlePipeline.ts"
 import { renderMetrics } from "./Metrics.ts"
 import type { PipelineStatus } from "./PipelineStatus.ts"
-
-const idle: PipelineStatus = {
-  working: true,
-  calls: 0,
-  inFlight: 0,
-  queued: 0,
-  waiting: 0,
-  waits: { request: 0, doubt: 0, address: 0, zone: 0, api: 0, credential: 0, quota: 0 },
-  unpublished: 0,
-  apiPause: undefined,
-  apiPauseReason: undefined,
-  quota: undefined,
-  zones: new Map(),
-  partitions: []
-}
 
 const pause = { since: 0, until: 1, failures: 1, reason: "status 429" }
 
 /** How many requests are told to be queued, and how many to wait for quota. */
 const told = (pipeline: Partial<PipelineStatus>) =>
   renderMetrics({
-    pipeline: { ...idle, ...pipeline },
+    pipeline: { ...idlePipeline, ...pipeline },
     member: { joined: true, ready: true, phase: "at work", lastContact: 0 },
     publishing: undefined,
     endOffsets: new Map(),
@@ -40,7 +26,7 @@ const told = (pipeline: Partial<PipelineStatus>) =>
 describe("The metrics", () => {
   it.effect("count each request that waits for quota once, whether its turn comes or the API has answered 429", () =>
     Effect.gen(function*() {
-      const waits = { ...idle.waits, quota: 48 }
+      const waits = { ...idlePipeline.waits, quota: 48 }
       assert.deepStrictEqual(yield* told({ queued: 50, waits }), [2, 48])
       assert.deepStrictEqual(yield* told({ waiting: 48, waits, apiPause: pause, apiPauseReason: "quota" }), [0, 48])
     }))

@@ -1,8 +1,9 @@
+import { outcomeCodeOf } from "@origin-regions/domain/MappingOutcome"
 import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import { Clock, Context, Effect, Layer } from "effect"
 import type { SettledTask } from "./Delivery.ts"
 import { type CountedSpan, OutcomeCounts, POINT_SECONDS, WINDOW_SECONDS } from "./OutcomeCounts.ts"
-import { outcomeCode, outcomeCodes } from "./PipelineMetrics.ts"
+import { outcomeCodes } from "./PipelineMetrics.ts"
 import { type RecentOutcome, RecentOutcomes, rememberedText } from "./RecentOutcomes.ts"
 
 /** At a few hundred bytes each they are some megabytes. */
@@ -52,7 +53,7 @@ export class OutcomeHistory extends Context.Service<OutcomeHistory, {
           for (const each of settled) {
             const { record: { timestamp } } = each.task
             const millis = timestamp > 0 ? Math.max(0, now - timestamp) : undefined
-            const code = outcomeCode(each.settlement)
+            const code = outcomeCodeOf(each.settlement)
             counts.add(second, code, millis)
             remember(recent.next(), each, code, now, millis)
           }

@@ -9,7 +9,7 @@ import { PartitionProgress, type Undone } from "./Progress.ts"
 import { partitionFields } from "./RequestFields.ts"
 import { identityOf, RequestMemory } from "./RequestMemory.ts"
 import { endAbandoned, type RequestTraces } from "./RequestTraces.ts"
-import { groupOf, laneOf, type OwnedPartition, sizeOf, type Task } from "./Task.ts"
+import { groupOf, laneOf, newOwner, newTask, type OwnedPartition, sizeOf, type Task } from "./Task.ts"
 
 /**
  * Records of a partition that are kept until they are settled: beyond either limit its reading pauses, below half of it it goes on. Where all partitions together have too many,
@@ -52,22 +52,9 @@ const keep = (
   { mayChange, traces }: PartitionsInHandOptions
 ) => {
   const request = readRequest(record, mayChange)
-  const task: Task = {
-    owner,
-    record,
-    request,
-    undone,
-    identity: identityOf(request),
-    span: traces === undefined ? undefined : traces.received(record, request),
-    attempts: 0,
-    failures: 0,
-    firstTriedAt: undefined,
-    wait: undefined,
-    goesAlone: false,
-    inDoubt: false
-  }
-  owner.progress.queue(undone, laneOf(task))
-  task.inDoubt = undone.attemptedSince !== undefined
+  owner.progress.queue(undone, laneOf({ record, request }))
+  const span = traces === undefined ? undefined : traces.received(record, request)
+  const task = newTask({ owner, record, request, undone, span })
   owner.keptBytes += sizeOf(record)
   owner.unreserved.push(task)
 }
@@ -266,17 +253,7 @@ export class PartitionsInHand {
         )
       ))
     }
-    this.#owned.set(partition, {
-      partition,
-      progress,
-      memory: new RequestMemory(MAX_REMEMBERED),
-      lookedBack: progress.intact && progress.committed.metadata !== "" ? "not yet" : "done",
-      unreserved: [],
-      keptBytes: 0,
-      isDue: true,
-      paused: false,
-      lost: false
-    })
+    this.#owned.set(partition, newOwner(partition, progress, new RequestMemory(MAX_REMEMBERED)))
   }
 
   #about(partition: number, line: Effect.Effect<void>): Effect.Effect<void> {

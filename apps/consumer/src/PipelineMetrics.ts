@@ -1,5 +1,5 @@
 import { apiErrors } from "@origin-regions/domain/ApiError"
-import type { Settlement } from "@origin-regions/domain/MappingOutcome"
+import { outcomeCodeOf } from "@origin-regions/domain/MappingOutcome"
 import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import { Clock, Context, Effect, Metric } from "effect"
 import type { SettledTask } from "./Delivery.ts"
@@ -23,20 +23,6 @@ export const outcomeCodes: ReadonlyArray<string> = [
   ),
   OTHER_CODE
 ]
-
-/** An outcome's `outcomecode`. */
-export const outcomeCode = (settlement: Settlement): string => {
-  switch (settlement._tag) {
-    case "Succeeded":
-      return settlement.result
-    case "Malformed":
-      return "malformed_request"
-    case "Rejected":
-      return String(settlement.code)
-    case "Failed":
-      return settlement.name
-  }
-}
 
 const counter = (name: string, description: string, attributes: Readonly<Record<string, string>> = {}) =>
   Metric.counter(nameOf(name), { description, incremental: true, attributes })
@@ -93,7 +79,7 @@ export const pipelineMetrics: Effect.Effect<PipelineMetrics> = Effect.contextWit
       const now = clock.currentTimeMillisUnsafe()
       const steadyNow = steadyMillis(clock)
       for (const { settlement, task: { firstTriedAt, record: { timestamp } } } of settled) {
-        const code = outcomeCode(settlement)
+        const code = outcomeCodeOf(settlement)
         const counted = outcomes.get(code) ?? outcomes.get(OTHER_CODE)
         counted?.updateUnsafe(1, context)
         deadLetters.get(code)?.updateUnsafe(1, context)

@@ -1,30 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Pause } from "./Circuit.ts"
+import { idlePipeline } from "./fixtures/IdlePipeline.ts"
 import type { PipelineStatus } from "./PipelineStatus.ts"
 import { explain, statusReport, type StatusReportInput } from "./StatusReport.ts"
 
 const noon = Date.UTC(2026, 10, 24, 12)
 const busy: Pause = { since: noon - 60_000, until: noon + 10_000, failures: 5, reason: "status 503" }
 
-const idle: PipelineStatus = {
-  working: true,
-  calls: 0,
-  inFlight: 0,
-  queued: 0,
-  waiting: 0,
-  waits: { request: 0, doubt: 0, address: 0, zone: 0, api: 0, credential: 0, quota: 0 },
-  unpublished: 0,
-  apiPause: undefined,
-  apiPauseReason: undefined,
-  quota: undefined,
-  zones: new Map(),
-  partitions: []
-}
-
 const input = (pipeline: Partial<PipelineStatus>, rest: Partial<StatusReportInput> = {}): StatusReportInput => ({
   requestsTopic: "requests",
   member: { joined: true, ready: true, phase: "at work", lastContact: noon },
-  pipeline: { ...idle, ...pipeline },
+  pipeline: { ...idlePipeline, ...pipeline },
   publishing: undefined,
   ...rest
 })

@@ -5,7 +5,7 @@ import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
 import type { Span } from "@origin-regions/telemetry/Span"
 import type { Pause } from "./Circuit.ts"
 import type { PartitionProgress, Undone } from "./Progress.ts"
-import type { RememberedRequest, RequestMemory } from "./RequestMemory.ts"
+import { identityOf, type RememberedRequest, type RequestMemory } from "./RequestMemory.ts"
 
 /** A partition that this process owns. `lost` from the moment it does not any more: nothing of it may be published or committed then. */
 export interface OwnedPartition {
@@ -49,8 +49,39 @@ export interface Task {
   inDoubt: boolean
 }
 
+/** A partition that has just been given to this process. What was settled of it before is looked for only behind a commit of ours. */
+export const newOwner = (partition: number, progress: PartitionProgress, memory: RequestMemory): OwnedPartition => ({
+  partition,
+  progress,
+  memory,
+  lookedBack: progress.intact && progress.committed.metadata !== "" ? "not yet" : "done",
+  unreserved: [],
+  keptBytes: 0,
+  isDue: true,
+  paused: false,
+  lost: false
+})
+
+/** A request that has just been received. */
+export const newTask = (
+  { owner, record, request, span, undone }: Pick<Task, "owner" | "record" | "request" | "span" | "undone">
+): Task => ({
+  owner,
+  record,
+  request,
+  undone,
+  identity: identityOf(request),
+  span,
+  attempts: 0,
+  failures: 0,
+  firstTriedAt: undefined,
+  wait: undefined,
+  goesAlone: false,
+  inDoubt: undone.attemptedSince !== undefined
+})
+
 /** The lane that a request waits in: its address, or a lane of its own where that could not be read. */
-export const laneOf = ({ record, request: { originIp, zoneId } }: Task): string =>
+export const laneOf = ({ record, request: { originIp, zoneId } }: Pick<Task, "record" | "request">): string =>
   zoneId !== null && originIp !== null ? mappingKey(zoneId, originIp) : `${record.partition}@${record.offset}`
 
 /** The group of requests without an address: no call is made for them, and nothing holds them up. */

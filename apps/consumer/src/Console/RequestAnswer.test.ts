@@ -2,13 +2,14 @@ import { assert, describe, it } from "@effect/vitest"
 import { canonicalize } from "@origin-regions/domain/OriginIp"
 import { readRequest } from "@origin-regions/domain/RequestReader"
 import type { Pause } from "../Circuit.ts"
+import { idlePipeline } from "../fixtures/IdlePipeline.ts"
 import { createRequest, sourceRecord } from "../fixtures/ModelKafka.ts"
 import type { FoundRequest, RequestState } from "../FoundRequest.ts"
 import { PartitionProgress } from "../Progress.ts"
 import type { RecentOutcome } from "../RecentOutcomes.ts"
-import { identityOf, RequestMemory } from "../RequestMemory.ts"
+import { RequestMemory } from "../RequestMemory.ts"
 import type { StatusReportInput } from "../StatusReport.ts"
-import type { Task } from "../Task.ts"
+import { newOwner, newTask, type Task } from "../Task.ts"
 import { answer, type AnswerInput } from "./RequestAnswer.ts"
 import { type RequestQuery } from "./RequestQuery.ts"
 
@@ -26,17 +27,7 @@ const partition = (number: number, position = 10) => ({
 })
 
 const pipeline: StatusReportInput["pipeline"] = {
-  working: true,
-  calls: 0,
-  inFlight: 0,
-  queued: 0,
-  waiting: 0,
-  waits: { request: 0, doubt: 0, address: 0, zone: 0, api: 0, credential: 0, quota: 0 },
-  unpublished: 0,
-  apiPause: undefined,
-  apiPauseReason: undefined,
-  quota: undefined,
-  zones: new Map(),
+  ...idlePipeline,
   partitions: [partition(0), partition(1), partition(2), partition(5)]
 }
 
@@ -57,32 +48,8 @@ const task = (more: Partial<Task> = {}): Task => {
   const record = sourceRecord(2, 7, createRequest("req-1", "192.0.2.1"))
   const progress = new PartitionProgress({ offset: 7, metadata: "" })
   const undone = progress.receive(7) ?? assert.fail("it was done before")
-  const request = readRequest(record)
-  return {
-    owner: {
-      partition: 2,
-      progress,
-      memory: new RequestMemory(10),
-      lookedBack: "done",
-      unreserved: [],
-      keptBytes: 0,
-      isDue: false,
-      paused: false,
-      lost: false
-    },
-    record,
-    request,
-    undone,
-    identity: identityOf(request),
-    span: undefined,
-    attempts: 0,
-    failures: 0,
-    firstTriedAt: undefined,
-    wait: undefined,
-    goesAlone: false,
-    inDoubt: false,
-    ...more
-  }
+  const owner = newOwner(2, progress, new RequestMemory(10))
+  return { ...newTask({ owner, record, request: readRequest(record), undone, span: undefined }), ...more }
 }
 
 const explained = (state: RequestState, more: Partial<FoundRequest> = {}, rest: Partial<AnswerInput> = {}) =>

@@ -18,8 +18,8 @@ import {
   unreachable
 } from "../fixtures/ModelKafka.ts"
 import { PartitionProgress } from "../Progress.ts"
-import { identityOf, RequestMemory } from "../RequestMemory.ts"
-import type { OwnedPartition } from "../Task.ts"
+import { RequestMemory } from "../RequestMemory.ts"
+import { newOwner, newTask, type OwnedPartition } from "../Task.ts"
 import { layerAtLeastOnce } from "./AtLeastOnce.ts"
 
 const created: Settlement = { _tag: "Succeeded", result: "created", mapping: null, recovered: false }
@@ -57,15 +57,8 @@ const collectLines = (lines: Array<string>) =>
   })]))
 
 const owned = (partition: number): OwnedPartition => ({
-  partition,
-  progress: new PartitionProgress({ offset: 0, metadata: "" }),
-  unreserved: [],
-  memory: new RequestMemory(10),
-  lookedBack: "done",
-  keptBytes: 0,
-  isDue: false,
-  paused: false,
-  lost: false
+  ...newOwner(partition, new PartitionProgress({ offset: 0, metadata: "" }), new RequestMemory(10)),
+  isDue: false
 })
 
 /** The next record of a partition, settled. */
@@ -78,18 +71,10 @@ const settled = (
   const request = readRequest(record)
   return {
     task: {
-      owner,
-      record,
-      request,
-      undone,
-      identity: identityOf(request),
+      ...newTask({ owner, record, request, undone, span: undefined }),
       attempts: 2,
       failures: 1,
-      firstTriedAt: 0,
-      wait: undefined,
-      goesAlone: false,
-      span: undefined,
-      inDoubt: false
+      firstTriedAt: 0
     },
     settlement,
     settledAt: Date.UTC(2026, 10, 24)
