@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import { serveOnLoopback } from "@origin-regions/testkit/LoopbackServer"
 import { Effect } from "effect"
 import { execFile } from "node:child_process"
-import { createServer } from "node:http"
 import { fileURLToPath } from "node:url"
 
 const script = fileURLToPath(new URL("advisories.ts", import.meta.url))
@@ -17,32 +17,26 @@ const run = (registry: string) =>
 
 /** Knows one thing about one of our packages, or nothing. */
 const registryWith = (severity: string | undefined, status = 200) =>
-  Effect.acquireRelease(
-    Effect.callback<ReturnType<typeof createServer>>((resume) => {
-      const server = createServer((request, response) => {
-        request.resume().on("end", () => {
-          response.writeHead(status, { "content-type": "application/json" })
-          response.end(JSON.stringify(
-            severity === undefined ? {} : {
-              kafkajs: [{
-                id: 7,
-                url: "https://advisories.example/7",
-                title: "It gives all away",
-                severity,
-                vulnerable_versions: "<99",
-                cwe: []
-              }]
-            }
-          ))
-        })
+  Effect.map(
+    serveOnLoopback((request, response) => {
+      request.resume().on("end", () => {
+        response.writeHead(status, { "content-type": "application/json" })
+        response.end(JSON.stringify(
+          severity === undefined ? {} : {
+            kafkajs: [{
+              id: 7,
+              url: "https://advisories.example/7",
+              title: "It gives all away",
+              severity,
+              vulnerable_versions: "<99",
+              cwe: []
+            }]
+          }
+        ))
       })
-      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
     }),
-    (server) => Effect.sync(() => server.close())
-  ).pipe(Effect.map((server) => {
-    const address = server.address()
-    return `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}/`
-  }))
+    (origin) => `${origin}/`
+  )
 
 describe("npm run advisories", () => {
   it.live("fails on one of severity high or critical, and says by what the package comes in", () =>

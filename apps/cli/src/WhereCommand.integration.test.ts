@@ -7,9 +7,9 @@ import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
+import { serveOnLoopback } from "@origin-regions/testkit/LoopbackServer"
 import { uniqueGroup, uniqueTopic } from "@origin-regions/testkit/Names"
 import { Effect, Layer, Result } from "effect"
-import { createServer, type Server } from "node:http"
 import { runProgram } from "./fixtures/RunningProgram.ts"
 import { requestText, requestTextRecord } from "./RequestText.ts"
 
@@ -43,22 +43,12 @@ const request = (id: string, ip: string) =>
 
 /** Stands for the HTTP interface of a consumer (docs/console.md) that has one request in hand. */
 const standIn = (at: { readonly partition: number; readonly offset: number }) =>
-  Effect.acquireRelease(
-    Effect.callback<Server>((resume) => {
-      const server = createServer(({ headers, url }, response) => {
-        const isAsked = url === `/requests?zone_id=demo-shop&ip=${encodeURIComponent(IP)}`
-        response.statusCode = headers.authorization === "Bearer t0ken" && isAsked ? 200 : 400
-        const waiting = { state: "waiting", attempt: 4, next_try: 1_795_521_610_000, explanation: "waits for its zone" }
-        response.end(JSON.stringify({ requests: [{ ...at, ...waiting }], requests_found: 1 }))
-      }).listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-    }),
-    (server) => Effect.sync(() => server.close())
-  ).pipe(
-    Effect.map((server) => {
-      const address = server.address()
-      return `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`
-    })
-  )
+  serveOnLoopback(({ headers, url }, response) => {
+    const isAsked = url === `/requests?zone_id=demo-shop&ip=${encodeURIComponent(IP)}`
+    response.statusCode = headers.authorization === "Bearer t0ken" && isAsked ? 200 : 400
+    const waiting = { state: "waiting", attempt: 4, next_try: 1_795_521_610_000, explanation: "waits for its zone" }
+    response.end(JSON.stringify({ requests: [{ ...at, ...waiting }], requests_found: 1 }))
+  })
 
 layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-regions where", (it) => {
   it.effect("tells what came of an address' requests, and what waits for what", () =>

@@ -7,12 +7,12 @@ import type { Declarations } from "@origin-regions/settings/Setting"
 import * as ConsumerProcess from "@origin-regions/testkit/Consumer"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { Leash } from "@origin-regions/testkit/Leash"
+import { serveOnLoopback } from "@origin-regions/testkit/LoopbackServer"
 import { uniqueZoneId } from "@origin-regions/testkit/Names"
 import { collectedBy, makeOtlpCollector } from "@origin-regions/testkit/OtlpCollector"
 import { Effect, Layer, Redacted } from "effect"
 import { execFile, spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { createServer } from "node:http"
 import { devNull, tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -121,23 +121,17 @@ const directoryOf = Effect.acquireRelease(
 )
 
 /** Gives its callers back what they have sent, as something that wants to help may. */
-const tokenEndpoint = Effect.acquireRelease(
-  Effect.callback<ReturnType<typeof createServer>>((resume) => {
-    const server = createServer((request, response) => {
-      const [, basic = ""] = request.headers.authorization?.split(" ") ?? []
-      response.writeHead(400, { "content-type": "application/json" })
-      response.end(JSON.stringify({
-        error: "invalid_client",
-        error_description: `not known: ${Buffer.from(basic, "base64").toString()}`
-      }))
-    })
-    server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+const tokenEndpoint = Effect.map(
+  serveOnLoopback((request, response) => {
+    const [, basic = ""] = request.headers.authorization?.split(" ") ?? []
+    response.writeHead(400, { "content-type": "application/json" })
+    response.end(JSON.stringify({
+      error: "invalid_client",
+      error_description: `not known: ${Buffer.from(basic, "base64").toString()}`
+    }))
   }),
-  (server) => Effect.sync(() => server.close())
-).pipe(Effect.map((server) => {
-  const address = server.address()
-  return `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}/token`
-}))
+  (origin) => `${origin}/token`
+)
 
 const everythingOf = ({ headers, key, value }: SourceRecord) =>
   [text(key), text(value), ...headers.map(({ name, value }) => `${name}: ${text(value)}`)].join("\n")

@@ -258,13 +258,14 @@ export const mappingOutcome = (settled: SettledRequest): MappingOutcome => {
     ...(event.traceparent === null ? undefined : { traceparent: event.traceparent }),
     ...(event.tracestate === null ? undefined : { tracestate: event.tracestate })
   } as const
+  const outcomecode = outcomeCodeOf(settlement)
   switch (settlement._tag) {
     case "Succeeded": {
       const { mapping, recovered, result } = settlement
       return {
         ...envelope,
         type: outcomeTypes.succeeded,
-        outcomecode: result,
+        outcomecode,
         data: { ...answeredRequest, result, mapping, recovered, ...replayedOf(settlement) }
       }
     }
@@ -272,7 +273,7 @@ export const mappingOutcome = (settled: SettledRequest): MappingOutcome => {
       return {
         ...envelope,
         type: outcomeTypes.rejected,
-        outcomecode: "malformed_request",
+        outcomecode,
         data: {
           ...answeredRequest,
           error: {
@@ -288,7 +289,7 @@ export const mappingOutcome = (settled: SettledRequest): MappingOutcome => {
       return {
         ...envelope,
         type: outcomeTypes.rejected,
-        outcomecode: outcomeCodeOf(settlement),
+        outcomecode,
         data: {
           ...answeredRequest,
           error: {
@@ -308,7 +309,7 @@ export const mappingOutcome = (settled: SettledRequest): MappingOutcome => {
       return {
         ...envelope,
         type: outcomeTypes.failed,
-        outcomecode: settlement.name,
+        outcomecode,
         data: {
           ...answeredRequest,
           error: {

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { SettingReader } from "@origin-regions/settings/SettingReader"
+import { serveOnLoopback } from "@origin-regions/testkit/LoopbackServer"
 import { collectedBy, makeOtlpCollector } from "@origin-regions/testkit/OtlpCollector"
 import { Context, Effect, Exit, Layer, Logger, Scope } from "effect"
-import { createServer } from "node:http"
 import { buffer } from "node:stream/consumers"
 import { readTraceContext, traceparentOf } from "./TraceContext.ts"
 import { readTraceSettings, traceSettings } from "./TraceSettings.ts"
@@ -87,24 +87,14 @@ describe("Traces", () => {
     Effect.gen(function*() {
       const bodies: Array<Buffer> = []
       const types: Array<string | undefined> = []
-      const server = createServer((request, response) => {
+      const endpoint = yield* serveOnLoopback((request, response) => {
         types.push(request.headers["content-type"])
         void buffer(request).then((body) => {
           bodies.push(body)
           response.end()
         })
       })
-      yield* Effect.acquireRelease(
-        Effect.callback<void>((resume) => {
-          server.listen(0, "127.0.0.1", () => resume(Effect.void))
-        }),
-        () => Effect.sync(() => server.close().closeAllConnections())
-      )
-      const address = server.address()
-      assert.isTrue(typeof address === "object" && address !== null)
-      const { end, tracing } = yield* tracingTo({
-        OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${(address as { port: number }).port}`
-      })
+      const { end, tracing } = yield* tracingTo({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint })
       const one = tracing.enter(span("one of a kind"), undefined)
       one?.end()
       yield* end

@@ -1,7 +1,8 @@
 import { Effect, Schedule, type Scope } from "effect"
-import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http"
+import type { IncomingHttpHeaders, ServerResponse } from "node:http"
 import { json } from "node:stream/consumers"
 import { inRealTime } from "./internal/RealTime.ts"
+import { serveOnLoopback } from "./LoopbackServer.ts"
 
 /** A span as it has arrived. */
 export interface CollectedSpan {
@@ -45,27 +46,15 @@ export const collectedBy = ({ endpoint }: Pick<OtlpCollector, "endpoint">): Read
 export const makeOtlpCollector: Effect.Effect<OtlpCollector, never, Scope.Scope> = Effect.gen(function*() {
   const spans: Array<CollectedSpan> = []
   const requests: Array<OtlpCollector["requests"][number]> = []
-  const server = createServer((request, response) => {
+  const endpoint = yield* serveOnLoopback((request, response) => {
     requests.push({ path: request.url ?? "", headers: request.headers })
     void json(request).then((body) => {
       spans.push(...spansOf(body as TraceData))
       collector.answer(response)
     })
   })
-  yield* Effect.acquireRelease(
-    Effect.callback<void>((resume) => {
-      server.listen(0, "127.0.0.1", () => resume(Effect.void))
-    }),
-    () =>
-      Effect.callback<void>((resume) => {
-        server.close(() => resume(Effect.void))
-        server.closeAllConnections()
-      })
-  )
-  const address = server.address()
-  if (address === null || typeof address === "string") return yield* Effect.die("it has no port")
   const collector: OtlpCollector = {
-    endpoint: `http://127.0.0.1:${address.port}`,
+    endpoint,
     spans,
     requests,
     answer: (response) => {
