@@ -1,8 +1,10 @@
 import { steadyMillis } from "@origin-regions/domain/SteadyTime"
+import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaConsumer, type Subscription } from "@origin-regions/kafka/KafkaConsumer"
 import type { KafkaError } from "@origin-regions/kafka/KafkaError"
-import { Clock, Context, Deferred, Duration, Effect, Layer } from "effect"
+import { Clock, Context, Deferred, Duration, Effect, Layer, Queue, Schedule } from "effect"
 import { Delivery } from "./Delivery.ts"
+import { differingTopics } from "./DifferingTopics.ts"
 import { Pipeline } from "./Pipeline.ts"
 import { waitForApi, waitForTopics } from "./StartUp.ts"
 import type { MemberStatus } from "./StatusReport.ts"
@@ -29,8 +31,11 @@ export class GroupMember extends Context.Service<GroupMember, {
   static readonly layer = (options: GroupMemberOptions) => Layer.effect(GroupMember, make(options))
 }
 
+const LOOKUP_SPACING = Duration.seconds(2)
+
 const make = Effect.fnUntraced(function*(options: GroupMemberOptions) {
   const consumer = yield* KafkaConsumer
+  const admin = yield* KafkaAdmin
   const pipeline = yield* Pipeline
   const { heads } = yield* Delivery
   const failed = yield* Deferred.make<never, KafkaError>()
@@ -40,6 +45,11 @@ const make = Effect.fnUntraced(function*(options: GroupMemberOptions) {
   /** When work was laid down for the rebalance that goes on. */
   let laidDownAt: number | undefined
   const now = () => steadyMillis(clock)
+  /** That members are subscribed to different topics, where they are, and the topics. */
+  let differing: string | undefined
+  let topics = options.requestsTopic
+  /** The group has begun a new generation, and its members may be others. */
+  const changed = yield* Queue.sliding<void>(1)
 
   const settleBeforeLeaving = pipeline.stop.pipe(
     Effect.timeoutOption(options.drainTimeout),
@@ -52,6 +62,27 @@ const make = Effect.fnUntraced(function*(options: GroupMemberOptions) {
         }: whoever goes on with them finds out what has become of them`
       )
     })
+  )
+
+  /** Only the leader is told what the others are subscribed to, and the leader can be anyone: so each member asks. */
+  const compareTopics = Effect.gen(function*() {
+    yield* Queue.take(changed)
+    const found = yield* Effect.retry(admin.subscriptions(options.groupId), {
+      schedule: Schedule.spaced(LOOKUP_SPACING),
+      while: ({ reason }) => reason._tag === "Unreachable"
+    })
+    // Where our own topic is not there we are no member any more, and are told of our next join.
+    if (found?.has(options.requestsTopic) !== true) return
+    differing = differingTopics(options.groupId, found)
+    const before = topics
+    topics = [...found.keys()].toSorted().join(", ")
+    if (topics === before) return
+    yield* differing === undefined
+      ? Effect.logInfo(`All members of the group ${options.groupId} are subscribed to ${options.requestsTopic}`)
+      : Effect.logWarning(differing.replace(/^m/, "M"))
+  }).pipe(
+    Effect.catch((error) => Effect.logDebug(error.message)),
+    Effect.forever
   )
 
   const join = Effect.gen(function*() {
@@ -73,6 +104,7 @@ const make = Effect.fnUntraced(function*(options: GroupMemberOptions) {
       assigned: (assignment) => {
         laidDownAt = undefined
         pipeline.assigned(subscription, assignment)
+        Queue.offerUnsafe(changed, undefined)
       }
     })
     member = subscription
@@ -81,6 +113,7 @@ const make = Effect.fnUntraced(function*(options: GroupMemberOptions) {
     return yield* subscription.failure
   })
 
+  yield* Effect.forkScoped(compareTopics)
   yield* Effect.forkScoped(Effect.catchCause(join, (cause) => Deferred.failCause(failed, cause)))
 
   /**
@@ -103,6 +136,7 @@ const make = Effect.fnUntraced(function*(options: GroupMemberOptions) {
         joined,
         ready: isAtWork || isRebalancing(),
         phase: isAtWork ? "at work" : phaseOf(joined),
+        differing,
         lastContact: clock.currentTimeMillisUnsafe() - silence
       }
     },

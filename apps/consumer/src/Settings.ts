@@ -17,7 +17,8 @@ import { isLoopback } from "./BearerToken.ts"
 const ownSettings = {
   groupId: defaulted("KAFKA_GROUP_ID", text("a consumer group's name", /^\S{1,255}$/), {
     default: "origin-regions",
-    meaning: "the consumer group",
+    meaning:
+      "the consumer group: one for each deployment, as its members are to [have the same topic](operations.md#another-topic)",
     example: "edge-mappings"
   }),
   delivery: defaulted("DELIVERY", oneOf(["exactly-once", "at-least-once"]), {

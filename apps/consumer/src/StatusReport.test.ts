@@ -22,6 +22,12 @@ describe("explain", () => {
     assert.deepStrictEqual(explain(input({ partitions: [partition] })), [])
   })
 
+  it("tells of members that are subscribed to different topics, though this one is at work", () => {
+    const member = { joined: true, ready: true, phase: "at work", lastContact: noon, differing: "members differ" }
+    assert.deepStrictEqual(explain(input({}, { member })), ["members differ"])
+    assert.deepStrictEqual(statusReport(input({}, { member })).explanation, ["members differ"])
+  })
+
   it("tells of a zone that is paused, and of the partition that waits for it", () => {
     assert.deepStrictEqual(
       explain(input({

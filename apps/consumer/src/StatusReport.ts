@@ -10,6 +10,8 @@ export interface MemberStatus {
   readonly ready: boolean
   /** Where it is, in words. */
   readonly phase: string
+  /** That members of the group are subscribed to different topics, in words, where they are. */
+  readonly differing?: string | undefined
   readonly lastContact: number
 }
 
@@ -85,6 +87,7 @@ const partitionLine = (
 export const explain = ({ member, pipeline, publishing, requestsTopic }: StatusReportInput): ReadonlyArray<string> => {
   const lines: Array<string> = []
   if (!member.ready) lines.push(`not at work: ${member.phase}`)
+  if (member.differing !== undefined) lines.push(member.differing)
   if (pipeline.apiPause !== undefined) lines.push(apiLine(pipeline.apiPause, pipeline.waiting))
   const { quota, queued } = pipeline
   if (quota?.nextCallAt !== undefined && queued > 0) lines.push(quotaLine(quota, quota.nextCallAt, queued))

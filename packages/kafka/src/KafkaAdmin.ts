@@ -1,5 +1,6 @@
 import { Context, Duration, Effect, Layer, Schedule } from "effect"
 import type { Admin, ITopicConfig } from "kafkajs"
+import { subscriptionOf } from "./internal/GroupAssigner.ts"
 import { headsOf } from "./internal/Heads.ts"
 import { inOrder, makeClient } from "./internal/KafkaClient.ts"
 import { isLeaderless, kafkaError } from "./internal/KafkaErrors.ts"
@@ -63,6 +64,13 @@ export class KafkaAdmin extends Context.Service<KafkaAdmin, {
   ) => Effect.Effect<ReadonlyMap<number, CommittedOffset>, KafkaError>
   /** The largest record batch that the topic takes, or Kafka's default where the topic's settings may not be read. */
   readonly maxMessageBytes: (topic: string) => Effect.Effect<number, KafkaError>
+  /**
+   * The topics that the group's members are subscribed to, each with the hosts of its members (one for each member); `undefined` while the group shares
+   * its partitions out anew.
+   */
+  readonly subscriptions: (
+    groupId: string
+  ) => Effect.Effect<ReadonlyMap<string, ReadonlyArray<string>> | undefined, KafkaError>
   readonly deleteGroup: (groupId: string) => Effect.Effect<void, KafkaError>
 }>()("@origin-regions/kafka/KafkaAdmin") {
   static readonly layer = (settings: KafkaSettings): Layer.Layer<KafkaAdmin> => Layer.effect(KafkaAdmin, make(settings))
@@ -203,6 +211,22 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
       const configs = yield* configsOf(topic, ["max.message.bytes"])
       const value = Number(configs?.get("max.message.bytes"))
       return Number.isInteger(value) && value > 0 ? value : DEFAULT_MAX_MESSAGE_BYTES
+    }),
+    subscriptions: Effect.fn("KafkaAdmin.subscriptions")(function*(groupId) {
+      const { groups } = yield* attempt(
+        `look up the members of the group ${groupId}`,
+        () => admin.describeGroups([groupId])
+      )
+      const group = groups[0]
+      // What its members have joined with is told of no other state.
+      if (group?.state !== "Stable") return undefined
+      const hosts = new Map<string, Array<string>>()
+      for (const { clientHost, memberMetadata } of group.members) {
+        for (const topic of subscriptionOf(memberMetadata).topics) {
+          hosts.set(topic, [...hosts.get(topic) ?? [], clientHost.replace(/^\//, "")])
+        }
+      }
+      return hosts
     }),
     deleteGroup: Effect.fn("KafkaAdmin.deleteGroup")(function*(groupId) {
       yield* attempt(`delete the group ${groupId}`, () => admin.deleteGroups([groupId]))

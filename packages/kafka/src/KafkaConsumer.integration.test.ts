@@ -177,6 +177,28 @@ layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("Ka
       yield* until(() => areAt(first + 2))
     }))
 
+  it.effect("gives each member of a group partitions of its own topic, and says who is subscribed to which", () =>
+    Effect.gen(function*() {
+      const admin = yield* KafkaAdmin
+      const [led, followed] = [yield* newTopic(3), yield* newTopic(2)]
+      const groupId = yield* uniqueGroup
+      const leader = yield* joinGroup({ topic: led, groupId })
+      yield* until(() => leader.owned().length === 3)
+      const followers = [yield* joinGroup({ topic: followed, groupId }), yield* joinGroup({ topic: followed, groupId })]
+      yield* until(() => leader.owned().length === 3 && followers.every((each) => each.owned().length === 1))
+      yield* sendValues(led, numbered("led", 30))
+      yield* sendValues(followed, numbered("followed", 30))
+      yield* until(() => leader.values.length === 30 && followers.flatMap(({ values }) => values).length === 30)
+      assert.sameMembers(leader.values, numbered("led", 30))
+      assert.sameMembers(followers.flatMap(({ values }) => values), numbered("followed", 30))
+
+      const subscriptions = yield* admin.subscriptions(groupId)
+      assert.deepStrictEqual(
+        new Map([...subscriptions ?? []].map(([topic, hosts]) => [topic, hosts.length])),
+        new Map([[led, 1], [followed, 2]])
+      )
+    }))
+
   it.effect.each([-3_600_000, 3_600_000])(
     "keeps its membership where the machine's time is set by %i ms",
     (millis) =>

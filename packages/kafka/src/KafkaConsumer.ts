@@ -16,11 +16,11 @@ import {
 } from "effect"
 import type { Consumer, EachBatchPayload } from "kafkajs"
 import { type ConsumerGroup, GROUP_OWNER, type GroupOwner } from "./internal/ConsumerGroupPatch.ts"
+import { groupAssigner } from "./internal/GroupAssigner.ts"
 import type { GroupGeneration } from "./internal/GroupFencing.ts"
 import { inOrder, makeClient } from "./internal/KafkaClient.ts"
 import { kafkaError } from "./internal/KafkaErrors.ts"
 import { consumedCounter, measured } from "./internal/KafkaMetrics.ts"
-import { MemberMetadata, PartitionAssigners } from "./internal/PatchedKafkaJS.ts"
 import { sourceRecord } from "./internal/SourceRecords.ts"
 import { type CommittedOffset, KafkaAdmin } from "./KafkaAdmin.ts"
 import { KafkaError, StaleGeneration } from "./KafkaError.ts"
@@ -116,7 +116,8 @@ export interface SubscribeOptions {
 }
 
 /**
- * Consumes a topic as a member of a group, batch by batch, and commits only what it is told to.
+ * Consumes a topic as a member of a group, batch by batch, and commits only what it is told to. Members of one group may be subscribed to different
+ * topics: each topic is read by its own.
  *
  * kafkajs has no hook that a rebalance would wait for. Its join is held instead until what is in flight has been settled, with heartbeats meanwhile:
  * the broker takes commits of the old generation until the join is complete.
@@ -314,15 +315,7 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
     partitionAssigners: [(config) => {
       // It is here that the cluster is handed out by which the group finds its owner.
       Object.assign(config.cluster, { [GROUP_OWNER]: owner })
-      const roundRobin = PartitionAssigners.roundRobin(config)
-      return {
-        ...roundRobin,
-        // The coordinator begins a new generation for a follower only where this has changed.
-        protocol: ({ topics }) => ({
-          name: roundRobin.name,
-          metadata: MemberMetadata.encode({ version: 0, topics, userData: Buffer.from(String(rejoins)) })
-        })
-      }
+      return groupAssigner(() => rejoins)(config)
     }]
   })
 

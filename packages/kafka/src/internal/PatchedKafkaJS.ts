@@ -111,6 +111,6 @@ CompressionCodecs[CompressionTypes.ZSTD] = () => ({
 })
 
 export const { Kafka, PartitionAssigners, Partitioners, logLevel } = kafkajs
-export const { MemberMetadata } = kafkajs.AssignerProtocol
+export const { MemberAssignment, MemberMetadata } = kafkajs.AssignerProtocol
 export const CONFIG_RESOURCE_TOPIC = kafkajs.ConfigResourceTypes.TOPIC
 export { CompressionTypes }
