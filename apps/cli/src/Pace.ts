@@ -1,4 +1,4 @@
-import { Effect, Option } from "effect"
+import { Clock, Duration, Effect, Option, Stream } from "effect"
 import { Flag } from "effect/cli"
 
 const DEFAULT_RATE = 20
@@ -19,15 +19,30 @@ export const rateFlag = Flag.withDefault(
   DEFAULT_RATE
 )
 
-/** Does something to all items in their order, `rate` of them at a time and a second apart. */
-export const paced = <A, E, R>(
-  items: ReadonlyArray<A>,
-  rate: number,
-  send: (some: ReadonlyArray<A>) => Effect.Effect<void, E, R>
-): Effect.Effect<void, E, R> =>
-  Effect.gen(function*() {
-    for (let at = 0; at < items.length; at += rate) {
-      if (at > 0) yield* Effect.sleep("1 second")
-      yield* send(items.slice(at, at + rate))
-    }
-  })
+/** As many as go together; of what a stream yields, they are what is in memory. */
+const BATCH = 1_000
+
+/** With a rate, they go this often. */
+const BATCHES_PER_SECOND = 10
+
+/** Sends all items in their order, some of them at a time, and at most `rate` a second. */
+export const paced = Effect.fnUntraced(function*<A, E, R, SendError, SendServices>(
+  items: Stream.Stream<A, E, R>,
+  rate: number | undefined,
+  send: (some: ReadonlyArray<A>) => Effect.Effect<void, SendError, SendServices>
+) {
+  const size = rate === undefined ? BATCH : Math.max(1, Math.min(BATCH, Math.floor(rate / BATCHES_PER_SECOND)))
+  /** When the next ones may go, in milliseconds since 1970. */
+  let due = yield* Clock.currentTimeMillis
+  yield* items.pipe(
+    Stream.rechunk(size),
+    Stream.runForEachArray(Effect.fnUntraced(function*(some) {
+      if (rate !== undefined) {
+        const now = yield* Clock.currentTimeMillis
+        yield* Effect.sleep(Duration.millis(Math.max(0, due - now)))
+        due = Math.max(due, now) + some.length / rate * 1_000
+      }
+      yield* send(some)
+    }))
+  )
+})

@@ -149,7 +149,7 @@ export const reconcileCommand = (layerApi: Layer.Layer<ApiSettings | OriginRegio
       const sends = apply && refused === 0
       const records = differing.map(({ text }) => ({ topic: settings.requestsTopic, record: requestTextRecord(text) }))
       if (sends && records.length > 0) {
-        yield* paced(records, rate, (some) => KafkaProducer.use(({ send }) => send(some))).pipe(
+        yield* KafkaProducer.use(({ send }) => paced(Stream.fromIterable(records), rate, send)).pipe(
           sayingWhereItWaits(settings),
           Effect.provide(KafkaProducer.layer(settings.kafka)),
           Effect.mapError((error) => kafkaFailed(error, settings))

@@ -2,7 +2,7 @@ import { ZoneId } from "@origin-regions/domain/ZoneId"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { KafkaScan } from "@origin-regions/kafka/KafkaScan"
-import { Clock, Console, Duration, Effect, Option } from "effect"
+import { Clock, Console, Duration, Effect, Option, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import { CliSettings, kafkaFailed, sayingWhereItWaits } from "./CliSettings.ts"
 import { CommandError, WrongUsage } from "./CommandError.ts"
@@ -151,7 +151,10 @@ export const replayCommand = Command.make(
       const replays = selection.replays(yield* Clock.currentTimeMillis, force)
       const records = replays.flatMap(({ record }) => record === undefined ? [] : [{ topic: filter.topic, record }])
       if (!json) yield* Console.log(asText(replays))
-      if (apply) yield* paced(records, rate, (some) => KafkaProducer.use(({ send }) => send(some)))
+      if (apply) {
+        const { send } = yield* KafkaProducer
+        yield* paced(Stream.fromIterable(records), rate, send)
+      }
       if (json) return yield* Console.log(asJson(replays, apply ? records.length : 0))
       yield* Console.log(
         apply

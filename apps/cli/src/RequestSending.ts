@@ -1,16 +1,11 @@
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
-import { Clock, Duration, Effect, Stream } from "effect"
+import { Effect, type Stream } from "effect"
 import { CliSettings, kafkaFailed, sayingWhereItWaits } from "./CliSettings.ts"
 import type { CommandError } from "./CommandError.ts"
 import type { AwaitedOutcomes } from "./OutcomeWait.ts"
+import { paced } from "./Pace.ts"
 import type { RequestRow } from "./RequestRows.ts"
 import { requestTextRecord } from "./RequestText.ts"
-
-/** Rows that go to Kafka together; they are what is in memory of those that are sent. */
-const BATCH = 1_000
-
-/** With a rate, they go this often. */
-const BATCHES_PER_SECOND = 10
 
 /** What has been sent. */
 export interface Sent {
@@ -33,17 +28,10 @@ export const sendRows = Effect.fnUntraced(function*<R>(
   const settings = yield* CliSettings
   const { send } = yield* KafkaProducer
   const topic = settings.requestsTopic
-  const size = rate === undefined ? BATCH : Math.max(1, Math.min(BATCH, Math.floor(rate / BATCHES_PER_SECOND)))
-  /** When the next ones may go, in milliseconds since 1970. */
-  let due = yield* Clock.currentTimeMillis
-  yield* rows.pipe(
-    Stream.rechunk(size),
-    Stream.runForEachArray(Effect.fnUntraced(function*(batch) {
-      if (rate !== undefined) {
-        const now = yield* Clock.currentTimeMillis
-        yield* Effect.sleep(Duration.millis(Math.max(0, due - now)))
-        due = Math.max(due, now) + batch.length / rate * 1_000
-      }
+  yield* paced(
+    rows,
+    rate,
+    Effect.fnUntraced(function*(batch) {
       for (const row of batch) awaited?.expect(row)
       sent.begun += batch.length
       const sending = send(batch.map(({ text }) => ({ topic, record: requestTextRecord(text) })))
@@ -52,6 +40,6 @@ export const sendRows = Effect.fnUntraced(function*<R>(
         (error) => kafkaFailed(error, settings)
       )
       sent.count += batch.length
-    }))
+    })
   )
 })
