@@ -24,23 +24,45 @@ const newDirectory = Effect.acquireRelease(
   (path) => Effect.sync(() => rmSync(path, { recursive: true }))
 )
 
-/** Stands for a consumer that knows but one region: everything else is rejected with 1157, and `unanswered` is left alone. */
+/** What a consumer does that knows but one region: everything else is rejected with 1157. */
+const settle = (record: SourceRecord, outcomes: string) => {
+  const request = readRequest(record)
+  const { verdict } = request
+  const settlement: Settlement =
+    verdict._tag === "Apply" && verdict.change.operation !== "delete" && verdict.change.region === "us-east-1"
+      ? { _tag: "Succeeded", result: "upserted", mapping: null, recovered: false }
+      : { _tag: "Rejected", code: 1157, message: "no" }
+  const outcome = mappingOutcome({ groupId: "group", record, request, settlement, attempts: 1, settledAt: 0 })
+  return KafkaProducer.use(({ send }) => send([{ topic: outcomes, record: outcomeRecord(outcome, record.key) }]))
+}
+
+const idOf = (record: SourceRecord) => readRequest(record).event.id
+
+/** Stands for that consumer; `unanswered` is left alone. */
 const answering = Effect.fnUntraced(function*(requests: string, outcomes: string, unanswered?: string) {
   const { read } = yield* KafkaTopicReader
-  const { send } = yield* KafkaProducer
-  const settle = (record: SourceRecord) => {
-    const request = readRequest(record)
-    const { event, verdict } = request
-    if (event.id === unanswered) return Effect.void
-    const settlement: Settlement =
-      verdict._tag === "Apply" && verdict.change.operation !== "delete" && verdict.change.region === "us-east-1"
-        ? { _tag: "Succeeded", result: "upserted", mapping: null, recovered: false }
-        : { _tag: "Rejected", code: 1157, message: "no" }
-    const outcome = mappingOutcome({ groupId: "group", record, request, settlement, attempts: 1, settledAt: 0 })
-    return send([{ topic: outcomes, record: outcomeRecord(outcome, record.key) }])
-  }
-  yield* Effect.forkScoped(Stream.runForEach(read({ topic: requests, from: "beginning" }), settle))
+  yield* Effect.forkScoped(
+    Stream.runForEach(
+      read({ topic: requests, from: "beginning" }),
+      (record) => idOf(record) === unanswered ? Effect.void : settle(record, outcomes)
+    )
+  )
 })
+
+/** Finds a request and answers it. */
+const answer = (requests: string, outcomes: string, id: string) =>
+  KafkaTopicReader.use(({ read }) =>
+    read({ topic: requests, from: "beginning" }).pipe(
+      Stream.filter((record) => idOf(record) === id),
+      Stream.take(1),
+      Stream.runForEach((record) => settle(record, outcomes))
+    )
+  )
+
+const rowInJson = (id: string, region = "us-east-1") =>
+  JSON.stringify({ id, zone_id: "z", ip: "192.0.2.1", vendor: "aws", region })
+
+const jsonLines = (text: string) => text.trimEnd().split("\n").map((line) => JSON.parse(line))
 
 const newTopics = Effect.gen(function*() {
   const { brokers } = yield* KafkaBroker
@@ -88,46 +110,44 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
       writeFileSync(join(directory, "rows.csv"), failed.replace("us-east-9", "us-east-1"))
       const corrected = yield* runProgram({ args: [...args, "--json"], environment, directory })
       assert.deepStrictEqual([corrected.code, corrected.stderr], [0, ""])
-      assert.deepStrictEqual(JSON.parse(corrected.stdout), {
-        topic: requests,
-        sent: 1,
-        answered: 1,
-        unanswered: 0,
-        outcomes: { upserted: 1 },
-        unsuccessful: []
-      })
+      const [, summary] = jsonLines(corrected.stdout)
+      assert.deepInclude(summary, { topic: requests, sent: 1, answered: 1, unsuccessful: 0, outcomes: { upserted: 1 } })
       assert.strictEqual(readFileSync(join(directory, "failed.csv"), "utf8").split("\n").length, 2)
     }))
 
-  it.effect("lists in JSON what did not succeed, of the requests and no others", () =>
+  it.effect("prints in JSON every outcome as it comes, of the requests and no others, and at last their numbers", () =>
     Effect.gen(function*() {
       const { environment, outcomes, requests } = yield* newTopics
-      yield* answering(requests, outcomes)
-      const zone = { zone_id: "z", vendor: "aws", region: "nowhere" }
-      const stdin = `${JSON.stringify({ ...zone, ip: "192.0.2.1", id: "first" })}\nno JSON\n`
+      yield* answering(requests, outcomes, "last")
       // Another one's.
-      yield* runProgram({ args: ["emit", "--file", "-"], environment, stdin: stdin.split("\n")[0] ?? "" })
-      const { code, stderr, stdout } = yield* runProgram({
+      yield* runProgram({ args: ["emit", "--file", "-"], environment, stdin: rowInJson("first") })
+      const { ended, lines } = yield* startProgram({
         args: ["emit", "--file", "-", "--source", "/mine", "--allow-invalid", "--wait", "--json"],
         environment,
-        stdin
+        stdin: [rowInJson("first"), rowInJson("second", "nowhere"), rowInJson("last"), "no JSON"].join("\n")
       })
+      yield* Queue.takeN(lines, 2)
+      yield* answer(requests, outcomes, "last")
+      const { code, stderr, stdout } = yield* ended
       assert.strictEqual(code, 3)
-      assert.match(stderr, /^1 request without id and source .*\n2 of 2 requests did not succeed\.\n$/)
-      assert.deepStrictEqual(JSON.parse(stdout), {
+      assert.match(stderr, /^1 request without id and source .*\n2 of 4 requests did not succeed\.\n$/)
+      const told = jsonLines(stdout)
+      const summary = told.pop()
+      assert.deepStrictEqual(
+        told.map(({ outcome, place, row }) => [row, place, outcome.causationid, outcome.subject, outcome.outcomecode]),
+        [
+          [1, "line 1", "first", "z/192.0.2.1", "upserted"],
+          [2, "line 2", "second", "z/192.0.2.1", "1157"],
+          [3, "line 3", "last", "z/192.0.2.1", "upserted"]
+        ]
+      )
+      assert.deepStrictEqual(summary, {
         topic: requests,
-        sent: 2,
-        answered: 1,
+        sent: 4,
+        answered: 3,
         unanswered: 0,
-        outcomes: { 1157: 1 },
-        unsuccessful: [{
-          row: 1,
-          place: "line 1",
-          id: "first",
-          address: "z/192.0.2.1",
-          code: "1157",
-          message: "no such vendor, or no such region of it"
-        }]
+        unsuccessful: 1,
+        outcomes: { upserted: 2, 1157: 1 }
       })
     }))
 

@@ -17,12 +17,20 @@ import {
   UnwritableFile,
   WrongUsage
 } from "./CommandError.ts"
-import { failedRows, interruptedText, outcomeLine, outcomeSummary, outcomeSummaryJson } from "./EmitReport.ts"
+import {
+  failedRows,
+  interruptedText,
+  outcomeJson,
+  outcomeLine,
+  outcomeSummary,
+  outcomeSummaryJson
+} from "./EmitReport.ts"
 import { exitCodes } from "./ExitCodes.ts"
 import { jsonFlag } from "./JsonFlag.ts"
-import { AwaitedOutcomes, readAwaited, tellingOfSilence } from "./OutcomeWait.ts"
+import { kindOf } from "./OutcomeTable.ts"
+import { type AnsweredRow, AwaitedOutcomes, readAwaited, tellingOfSilence } from "./OutcomeWait.ts"
 import { perSecondFlag } from "./Pace.ts"
-import { showingProgress, tellBesideProgress } from "./Progress.ts"
+import { besideProgress, showingProgress } from "./Progress.ts"
 import { openRequestFile } from "./RequestFile.ts"
 import { formatOf, type RequestRow, requestRows, rowFormats } from "./RequestRows.ts"
 import { nothingSent, sendRows } from "./RequestSending.ts"
@@ -87,7 +95,9 @@ const parameters = {
     Flag.withDescription("Send also what can only be rejected"),
     Flag.withDefault(false)
   ),
-  json: jsonFlag("Print what was sent, and with --wait what came of it, in JSON")
+  json: jsonFlag(
+    "Print JSON: with --wait each outcome as it comes, one a line, and at last how many were sent and got which code"
+  )
 }
 
 type Flags = Command.Command.Config.Infer<typeof parameters>
@@ -205,7 +215,7 @@ const checkAll = Effect.fnUntraced(function*({ name, rows }: Requests, json: boo
     more = 0
   }
   if (problems.length > 0) {
-    if (json) yield* Console.log(JSON.stringify({ sent: 0, problems, more }, null, 2))
+    if (json) yield* Console.log(JSON.stringify({ sent: 0, problems, more }))
     return yield* new CommandError({ reason: new InvalidRequests({ problems, more }) })
   }
   return count
@@ -213,7 +223,11 @@ const checkAll = Effect.fnUntraced(function*({ name, rows }: Requests, json: boo
 
 const counted = (count: number) => `${count} ${count === 1 ? "request" : "requests"}`
 
-const writeFailed = Effect.fnUntraced(function*(path: string, { rows }: Requests, { unsuccessful }: AwaitedOutcomes) {
+const writeFailed = Effect.fnUntraced(function*(
+  path: string,
+  { rows }: Requests,
+  unsuccessful: ReadonlyArray<AnsweredRow>
+) {
   const byNumber = new Map(unsuccessful.map((each) => [each.number, each]))
   const { head, line } = failedRows(path)
   const lines = [head]
@@ -238,16 +252,13 @@ const emit = Effect.fnUntraced(function*(requests: Requests, flags: Flags) {
   let isAllSent = false
   const failing = Effect.mapError((error: Parameters<typeof kafkaFailed>[0]) => kafkaFailed(error, settings))
 
-  const allCame = awaited === undefined
-    ? Effect.void
-    : failing(yield* failing(sayingWhereItWaits(settings)(readAwaited(settings.outcomesTopic, awaited))))
-  const inTime = Option.match(flags.timeout, {
-    onNone: () => allCame,
-    onSome: (millis) => Effect.asVoid(Effect.timeoutOption(allCame, Duration.millis(millis)))
-  })
-  const waiting = awaited === undefined
-    ? inTime
-    : Effect.raceFirst(inTime, tellingOfSilence(awaited, tellBesideProgress))
+  /** Not kept for a program: it is told of each as it comes. */
+  const unsuccessful: Array<AnsweredRow> = []
+  const keeps = !json || Option.isSome(flags.failedTo)
+  const hear = (answered: AnsweredRow) => {
+    if (keeps && kindOf(answered.outcome) !== "succeeded") unsuccessful.push(answered)
+    return json ? besideProgress(Console.log(outcomeJson(answered))) : Effect.void
+  }
   const toldSent = Effect.suspend(() =>
     json
       ? Effect.void
@@ -257,32 +268,44 @@ const emit = Effect.fnUntraced(function*(requests: Requests, flags: Flags) {
           : `Sent the request ${requests.id} to ${topic}.`
       )
   )
-  yield* sendRows(requests.rows, { rate: Option.getOrUndefined(flags.rate), awaited, sent }).pipe(
-    showingProgress(() => ({ doing: "Sending", done: sent.count, all })),
-    Effect.tapError(() => sent.count === 0 ? Effect.void : Console.error(`Sent ${counted(sent.count)} before this:`)),
-    Effect.tap(() => sent.count === 0 ? misuse(`${requests.name} holds no request.`) : toldSent),
-    Effect.tap(() =>
-      Effect.sync(() => {
-        isAllSent = true
-      })
-    ),
-    Effect.andThen(
-      showingProgress(() => ({ doing: "Answered", done: awaited?.answered ?? 0, all: sent.count }))(waiting)
-    ),
-    Effect.onInterrupt(() =>
-      Console.error(interruptedText({ topic, sent, all, isAllSent, unanswered: awaited?.unanswered }))
+  const sendAndWait = Effect.gen(function*() {
+    const allCame = awaited === undefined
+      ? Effect.void
+      : failing(yield* failing(sayingWhereItWaits(settings)(readAwaited(settings.outcomesTopic, awaited, hear))))
+    const inTime = Option.match(flags.timeout, {
+      onNone: () => allCame,
+      onSome: (millis) => Effect.asVoid(Effect.timeoutOption(allCame, Duration.millis(millis)))
+    })
+    const waiting = awaited === undefined
+      ? inTime
+      : Effect.raceFirst(inTime, tellingOfSilence(awaited, (line) => besideProgress(Console.error(line))))
+    yield* sendRows(requests.rows, { rate: Option.getOrUndefined(flags.rate), awaited, sent }).pipe(
+      showingProgress(() => ({ doing: "Sending", done: sent.count, all })),
+      Effect.tapError(() => sent.count === 0 ? Effect.void : Console.error(`Sent ${counted(sent.count)} before this:`)),
+      Effect.tap(() => sent.count === 0 ? misuse(`${requests.name} holds no request.`) : toldSent),
+      Effect.tap(() =>
+        Effect.sync(() => {
+          isAllSent = true
+        })
+      ),
+      Effect.andThen(
+        showingProgress(() => ({ doing: "Answered", done: awaited?.answered ?? 0, all: sent.count }))(waiting)
+      ),
+      Effect.onInterrupt(() =>
+        Console.error(interruptedText({ topic, sent, all, isAllSent, unanswered: awaited?.unanswered }))
+      )
     )
-  )
-  if (awaited !== undefined && Option.isSome(flags.failedTo)) {
-    yield* writeFailed(flags.failedTo.value, requests, awaited)
-  }
+  })
+  // What comes after the time is over counts no more, and is not told after the sum.
+  yield* Effect.scoped(sendAndWait)
+  if (Option.isSome(flags.failedTo)) yield* writeFailed(flags.failedTo.value, requests, unsuccessful)
   if (json) {
     const id = requests.id === undefined ? {} : { id: requests.id }
     const outcomes = awaited === undefined ? {} : outcomeSummaryJson(awaited)
-    yield* Console.log(JSON.stringify({ topic, sent: sent.count, ...id, ...outcomes }, null, 2))
+    yield* Console.log(JSON.stringify({ topic, sent: sent.count, ...id, ...outcomes }))
   } else if (awaited !== undefined) {
     const { latest } = awaited
-    if (requests.id === undefined) yield* Console.log(outcomeSummary(awaited))
+    if (requests.id === undefined) yield* Console.log(outcomeSummary(awaited, unsuccessful))
     else if (latest !== undefined) yield* Console.log(outcomeLine(latest))
   }
   if (awaited === undefined) return
@@ -291,14 +314,14 @@ const emit = Effect.fnUntraced(function*(requests: Requests, flags: Flags) {
       `${counted(awaited.nameless)} without id and source can't be told from others, and were not waited for.`
     )
   }
-  const unsuccessful = awaited.unsuccessful.length + awaited.nameless
+  const failed = awaited.unsuccessful + awaited.nameless
   if (awaited.unanswered > 0) {
     return yield* new CommandError({
-      reason: new NotAllAnswered({ unanswered: awaited.unanswered, unsuccessful, all: sent.count })
+      reason: new NotAllAnswered({ unanswered: awaited.unanswered, unsuccessful: failed, all: sent.count })
     })
   }
-  if (unsuccessful > 0) {
-    return yield* new CommandError({ reason: new NotAllSucceeded({ unsuccessful, all: sent.count }) })
+  if (failed > 0) {
+    return yield* new CommandError({ reason: new NotAllSucceeded({ unsuccessful: failed, all: sent.count }) })
   }
 })
 
@@ -310,7 +333,7 @@ export const emitCommand = Command.make(
     const { kafka } = yield* CliSettings
     const requests = yield* readRequests(flags)
     yield* Effect.provide(
-      Effect.scoped(emit(requests, flags)),
+      emit(requests, flags),
       Layer.mergeAll(KafkaProducer.layer(kafka), KafkaAdmin.layer(kafka), KafkaTopicReader.layer(kafka))
     )
   })

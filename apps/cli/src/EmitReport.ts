@@ -3,7 +3,7 @@ import { readRequest } from "@origin-regions/domain/RequestReader"
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
 import { stringify } from "csv-stringify/sync"
 import { describeOutcome, outcomeRow } from "./OutcomeTable.ts"
-import type { AwaitedOutcomes, Unsuccessful } from "./OutcomeWait.ts"
+import type { AnsweredRow, AwaitedOutcomes } from "./OutcomeWait.ts"
 import type { RequestRow } from "./RequestRows.ts"
 import type { Sent } from "./RequestSending.ts"
 import { textColumns } from "./TextColumns.ts"
@@ -14,7 +14,10 @@ const LISTED = 20
 const byCount = (codes: ReadonlyMap<string, number>) => [...codes].sort(([, one], [, other]) => other - one)
 
 /** For a person: how many got which code, and below that what did not succeed. */
-export const outcomeSummary = ({ codes, unsuccessful }: AwaitedOutcomes): string => {
+export const outcomeSummary = (
+  { codes }: AwaitedOutcomes,
+  unsuccessful: ReadonlyArray<AnsweredRow>
+): string => {
   const listed = unsuccessful.toSorted((one, other) => one.number - other.number).slice(0, LISTED)
   const more = unsuccessful.length - listed.length
   return [
@@ -56,18 +59,16 @@ export const interruptedText = ({ all, isAllSent, sent, topic, unanswered }: {
   ].join(" ")
 }
 
-/** For a program. */
+/** For a program: what came of one request. */
+export const outcomeJson = ({ number, outcome, place }: AnsweredRow): string =>
+  JSON.stringify({ ...place === "" ? {} : { row: number, place }, outcome })
+
+/** For a program: what came of all. */
 export const outcomeSummaryJson = ({ answered, codes, unanswered, unsuccessful }: AwaitedOutcomes) => ({
   answered,
   unanswered,
-  outcomes: Object.fromEntries(byCount(codes)),
-  unsuccessful: unsuccessful.map(({ number, outcome, place }) => ({
-    ...place === "" ? {} : { row: number, place },
-    id: outcome.data.request.id,
-    address: outcome.subject,
-    code: outcome.outcomecode,
-    message: describeOutcome(outcome)
-  }))
+  unsuccessful,
+  outcomes: Object.fromEntries(byCount(codes))
 })
 
 const COLUMNS = ["operation", "zone_id", "ip", "vendor", "region", "expires", "outcome", "problem"] as const
@@ -78,7 +79,7 @@ const fieldsOf = (data: unknown): Readonly<Record<string, unknown>> =>
   typeof data === "object" && data !== null ? { ...data } : {}
 
 /** A row to be corrected and sent again, with what is wrong with it in columns that are not read. */
-const failedRow = ({ text }: RequestRow, { outcome }: Unsuccessful) => {
+const failedRow = ({ text }: RequestRow, { outcome }: AnsweredRow) => {
   const { event, operation } = readRequest({ value: encoder.encode(text), headers: [] })
   const { ip, region, vendor, zone_id } = fieldsOf(event.data)
   return {
@@ -98,7 +99,7 @@ export const failedRows = (path: string) => {
   const isCsv = path.endsWith(".csv")
   return {
     head: isCsv ? stringify([COLUMNS]) : "",
-    line: (row: RequestRow, unsuccessful: Unsuccessful): string => {
+    line: (row: RequestRow, unsuccessful: AnsweredRow): string => {
       const failed = failedRow(row, unsuccessful)
       return isCsv ? stringify([COLUMNS.map((column) => failed[column])]) : `${JSON.stringify(failed)}\n`
     }

@@ -13,8 +13,8 @@ interface Row {
   readonly place: string
 }
 
-/** A request that did not succeed, by its row. */
-export interface Unsuccessful extends Row {
+/** What came of a request, by its row. */
+export interface AnsweredRow extends Row {
   readonly outcome: MappingOutcome
 }
 
@@ -23,14 +23,13 @@ const encoder = new TextEncoder()
 /** Most ids are of one request: no list is kept for that. */
 const rowsIn = (rows: Row | ReadonlyArray<Row>): ReadonlyArray<Row> => "place" in rows ? [rows] : rows
 
-/** What is waited for, and what has come of it. Of requests that succeeded, only their codes are kept. */
+/** What is waited for, and what has come of it. Of outcomes, their codes are kept, and the last one. */
 export class AwaitedOutcomes {
   /** By source and id. Whoever gives several requests the same id gets as many outcomes. */
   readonly #rows = new Map<string, Map<string, Row | ReadonlyArray<Row>>>()
   readonly codes = new Map<string, number>()
-  readonly unsuccessful: Array<Unsuccessful> = []
   answered = 0
-  /** The last that came. */
+  unsuccessful = 0
   latest: MappingOutcome | undefined
   /** Requests that nobody can tell the outcome of, as they have no readable id and source. */
   nameless = 0
@@ -52,22 +51,22 @@ export class AwaitedOutcomes {
     this.#waiting += 1
   }
 
-  /** Says whether the outcome was waited for. */
-  answer(outcome: MappingOutcome): boolean {
+  /** Yields the row whose outcome it is, if that was waited for. */
+  answer(outcome: MappingOutcome): AnsweredRow | undefined {
     const { id, source } = outcome.data.request
     const ofSource = source === null ? undefined : this.#rows.get(source)
     const waiting = id === null ? undefined : ofSource?.get(id)
-    if (id === null || ofSource === undefined || waiting === undefined) return false
+    if (id === null || ofSource === undefined || waiting === undefined) return undefined
     const [row, ...others] = rowsIn(waiting)
-    if (row === undefined) return false
+    if (row === undefined) return undefined
     if (others.length === 0) ofSource.delete(id)
     else ofSource.set(id, others)
     this.#waiting -= 1
     this.answered += 1
     this.latest = outcome
     this.codes.set(outcome.outcomecode, (this.codes.get(outcome.outcomecode) ?? 0) + 1)
-    if (kindOf(outcome) !== "succeeded") this.unsuccessful.push({ ...row, outcome })
-    return true
+    if (kindOf(outcome) !== "succeeded") this.unsuccessful += 1
+    return { ...row, outcome }
   }
 
   get unanswered(): number {
@@ -100,8 +99,15 @@ export const tellingOfSilence = <R>(
     }
   })
 
-/** Reads outcomes from now on into `awaited`. The effect that it yields ends when all of them have come; it is for after the last request was sent. */
-export const readAwaited = Effect.fnUntraced(function*(topic: string, awaited: AwaitedOutcomes) {
+/**
+ * Reads outcomes from now on into `awaited`, and tells of each that was waited for, until the scope closes. The effect that it yields ends when all of
+ * them have come; it is for after the last request was sent.
+ */
+export const readAwaited = Effect.fnUntraced(function*<R>(
+  topic: string,
+  awaited: AwaitedOutcomes,
+  tell: (answered: AnsweredRow) => Effect.Effect<void, never, R>
+) {
   const from = yield* KafkaAdmin.use(({ endOffsets }) => endOffsets(topic))
   const { read } = yield* KafkaTopicReader
   const failed = yield* Deferred.make<never, KafkaError>()
@@ -113,7 +119,8 @@ export const readAwaited = Effect.fnUntraced(function*(topic: string, awaited: A
   yield* read({ topic, from }).pipe(
     Stream.runForEach(({ value }) => {
       const outcome = Option.flatMap(Option.fromNullOr(value), readOutcome)
-      return Option.isSome(outcome) && awaited.answer(outcome.value) ? end : Effect.void
+      const answered = Option.isSome(outcome) ? awaited.answer(outcome.value) : undefined
+      return answered === undefined ? Effect.void : Effect.andThen(tell(answered), end)
     }),
     Effect.catch((error) => Deferred.fail(failed, error)),
     Effect.forkScoped

@@ -1,4 +1,4 @@
-import { Config, Console, Effect, Option, Stdio } from "effect"
+import { Config, Effect, Option, Stdio } from "effect"
 
 /** How far long work has come. `all` is `undefined` where nobody knows. */
 export interface Stage {
@@ -29,11 +29,11 @@ const canShow = Effect.gen(function*() {
   return (yield* stdio.stderrIsTerminal) && Option.getOrUndefined(term) !== "dumb"
 })
 
-/** Prints a line on stderr that takes the place of what is shown there. */
-export const tellBesideProgress = (line: string) =>
+/** Prints a line in the place of what is shown. */
+export const besideProgress = <A, E, R>(print: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     if (yield* canShow) yield* write(CLEAR)
-    yield* Console.error(line)
+    return yield* print
   })
 
 /** Shows on stderr how far the effect has come while it runs, if that is a terminal that can. */
