@@ -94,7 +94,10 @@ interface Flags {
 /** Prints outcomes as they come, those of the samples with a mark that says whether they are as expected. */
 const makeOutcomePrinter = Effect.fnUntraced(
   function*(samples: ReadonlyMap<string, Sample>, source: string, mapped: ReadonlySet<MappingKey>, flags: Flags) {
-    const style = yield* tableStyle(Math.max(...[...samples.keys()].map((id) => id.length)))
+    const style = yield* tableStyle({
+      requestWidth: Math.max(...[...samples.keys()].map((id) => id.length)),
+      timed: false
+    })
     const waiting = new Map(samples)
     const allCame = yield* Deferred.make<void>()
     let unexpected = 0

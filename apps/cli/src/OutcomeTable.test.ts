@@ -7,7 +7,7 @@ import {
 } from "@origin-regions/domain/MappingOutcome"
 import { readRequest } from "@origin-regions/domain/RequestReader"
 import { CliOutput } from "effect/cli"
-import { describeOutcome, describeRequest, kindOf, outcomeRow, tableHead, tableRow } from "./OutcomeTable.ts"
+import { describeOutcome, describeRequest, kindOf, outcomeRow, shownTime, tableHead, tableRow } from "./OutcomeTable.ts"
 import { requestText } from "./RequestText.ts"
 
 const mapping = {
@@ -119,6 +119,7 @@ describe("outcomeRow", () => {
   it("shows what the outcome alone tells", () => {
     assert.deepStrictEqual(outcomeRow(outcomeOf(succeeded("created"))), {
       mark: "",
+      time: "",
       request: "request-1",
       asked: "create demo-shop/2001:db8::1",
       code: "created",
@@ -130,6 +131,17 @@ describe("outcomeRow", () => {
   it("shows the record's place where the address is unknown", () => {
     const row = outcomeRow(outcomeOf(rejectedByRule("invalid_ip"), "x", ""))
     assert.deepStrictEqual([row.request, row.asked], ["(no id)", "create requests 3/14"])
+  })
+})
+
+describe("shownTime", () => {
+  it.each([
+    ["2026-11-24T12:00:00.123Z", "12:00:00Z"],
+    ["2026-11-24T13:00:00+14:00", "2026-11-23T23:00:00Z"],
+    ["2025-11-24T12:00:00Z", "2025-11-24T12:00:00Z"]
+  ])("of %s is %s on 24 November 2026", (time, shown) => {
+    const outcome = { ...outcomeOf(succeeded("created")), time }
+    assert.strictEqual(shownTime(outcome, Date.UTC(2026, 10, 24, 23, 59, 59, 999)), shown)
   })
 })
 
@@ -148,6 +160,7 @@ const letters = (text: string) => [...text.replaceAll(/\s/g, "")].sort().join(""
 describe("the table", () => {
   const row = {
     mark: "✓",
+    time: "2026-11-24T12:00:00Z",
     request: "3a8da296-9575-40dd-a11b-e2eb9b7862fe",
     asked: "create demo-shop/2001:0db8:0000:0000:0000:0000:0000:0001 as aws us-east-1",
     code: "1145",
@@ -156,29 +169,38 @@ describe("the table", () => {
   } as const
 
   it.each([40, 60, 80, 100, 120, 160, 400])("loses nothing and stays within %i columns", (width) => {
-    const style = { width, requestWidth: 36, colors: false }
-    const text = tableRow(row, style)
-    for (const line of [...text.split("\n"), ...tableHead(style).split("\n")]) {
-      assert.isAtMost(line.length, Math.max(60, width))
+    for (const timed of [false, true]) {
+      const style = { width, requestWidth: 36, timed, colors: false }
+      const text = tableRow(row, style)
+      for (const line of [...text.split("\n"), ...tableHead(style).split("\n")]) {
+        assert.isAtMost(line.length, Math.max(60, width))
+      }
+      assert.strictEqual(
+        letters(text),
+        letters(`${row.mark}${timed ? row.time : ""}${row.request}${row.asked}${row.code}:${row.meaning}`)
+      )
     }
-    assert.strictEqual(
-      letters(text),
-      letters(`${row.mark}${row.request}${row.asked}${row.code}:${row.meaning}`)
-    )
+  })
+
+  it("breaks no id where there are 120 columns, and a time only behind its day", () => {
+    const [first = "", second = ""] = tableRow(row, { width: 120, requestWidth: 36, timed: true, colors: false })
+      .split("\n")
+    assert.match(first, /^✓ {2}2026-11-24 {2}3a8da296-9575-40dd-a11b-e2eb9b7862fe {2}create /)
+    assert.match(second, /^ {3}T12:00:00Z {2}/)
   })
 
   it("puts the columns below their titles", () => {
-    const style = { width: 120, requestWidth: 10, colors: false }
+    const style = { width: 120, requestWidth: 10, timed: true, colors: false }
     const [head = ""] = tableHead(style).split("\n")
-    const [line = ""] = tableRow({ ...row, request: "id", asked: "asked" }, style).split("\n")
+    const [line = ""] = tableRow({ ...row, time: "12:00:00Z", request: "id", asked: "asked" }, style).split("\n")
     assert.deepStrictEqual(
-      [line.indexOf("id"), line.indexOf("asked"), line.indexOf("1145")],
-      [head.indexOf("request"), head.indexOf("asked for"), head.indexOf("outcome")]
+      [line.indexOf("12:00"), line.indexOf("id"), line.indexOf("asked"), line.indexOf("1145")],
+      [head.indexOf("time"), head.indexOf("request"), head.indexOf("asked for"), head.indexOf("outcome")]
     )
   })
 
   it("keeps the columns with wide and combined characters", () => {
-    const style = { width: 80, requestWidth: 12, colors: false }
+    const style = { width: 80, requestWidth: 12, timed: false, colors: false }
     const cells = { ...row, request: "日本語の要求", asked: "e\u0301".repeat(60), meaning: "meaning ".repeat(9) }
     const lines = tableRow(cells, style).split("\n")
     const starts = lines.slice(0, 2).map((line) => CliOutput.displayWidth(line.slice(0, line.search(/1145|meaning/))))
@@ -188,7 +210,12 @@ describe("the table", () => {
   })
 
   it("colours the code alone, also where the id looks like it", () => {
-    const line = tableRow({ ...row, request: "1145", asked: "1145" }, { width: 120, requestWidth: 10, colors: true })
+    const line = tableRow({ ...row, request: "1145", asked: "1145" }, {
+      width: 120,
+      requestWidth: 10,
+      timed: false,
+      colors: true
+    })
     assert.include(line, "\u001B[33m1145\u001B[39m: 2001")
     assert.strictEqual(line.split("\u001B[33m").length, 2)
   })
@@ -197,6 +224,7 @@ describe("the table", () => {
     const line = tableRow({ ...row, request: "\u001B[2J\u0007\u009B1\n", meaning: "a\tb" }, {
       width: 120,
       requestWidth: 10,
+      timed: false,
       colors: false
     })
     assert.notMatch(line.replaceAll("\n", ""), /\p{Cc}/u)

@@ -1,4 +1,5 @@
 import type { MappingOutcome } from "@origin-regions/domain/MappingOutcome"
+import { formatTimestamp, parseTimestamp } from "@origin-regions/domain/Timestamp"
 import { CliOutput } from "effect/cli"
 import type { TableStyle } from "./TableStyle.ts"
 import { plainText } from "./TextColumns.ts"
@@ -81,6 +82,8 @@ export const describeAnswered = ({ data, subject }: MappingOutcome): string =>
 export interface OutcomeRow {
   /** Before everything else; one character, or none. */
   readonly mark: string
+  /** As it is shown, in a table that is timed. */
+  readonly time: string
   readonly request: string
   readonly asked: string
   readonly code: string
@@ -91,6 +94,7 @@ export interface OutcomeRow {
 /** The row of an outcome that nothing but the outcome is known of. */
 export const outcomeRow = (outcome: MappingOutcome): OutcomeRow => ({
   mark: "",
+  time: "",
   request: outcome.causationid ?? "(no id)",
   asked: describeAnswered(outcome),
   code: outcome.outcomecode,
@@ -102,6 +106,15 @@ export const outcomeRow = (outcome: MappingOutcome): OutcomeRow => ({
 export const kindOf = ({ data }: MappingOutcome): OutcomeRow["kind"] =>
   "result" in data ? "succeeded" : "attempts" in data.error ? "failed" : "rejected"
 
+/** The time of an outcome in UTC, with the day where that isn't today's: to the second, as `--since` takes it. */
+export const shownTime = ({ time }: MappingOutcome, now: number): string => {
+  const moment = parseTimestamp(time)
+  if (moment === undefined) return time
+  const text = `${formatTimestamp(moment).slice(0, -".000Z".length)}Z`
+  const [day = "", clock = ""] = text.split("T")
+  return formatTimestamp(now).startsWith(day) ? clock : text
+}
+
 const { displayWidth } = CliOutput
 
 interface Column {
@@ -111,13 +124,18 @@ interface Column {
 
 const GAP = "  "
 
+/** Wide enough for a day: with one, the clock comes below it. */
+const TIME: Column = { title: "time", width: "2026-11-24".length }
+
 /** The widths follow the terminal's: a narrow one gets more lines, not less text. */
-const columnsOf = ({ requestWidth, width }: TableStyle): readonly [Column, Column, Column, Column] => {
-  const usable = Math.min(Math.max(width, 60), 160) - 1 - 3 * GAP.length
-  const request = Math.min(requestWidth, Math.floor(usable * 0.33))
+const columnsOf = ({ requestWidth, timed, width }: TableStyle): ReadonlyArray<Column> => {
+  const first = [{ title: "", width: 1 }, ...timed ? [TIME] : []]
+  const taken = first.reduce((sum, column) => sum + column.width + GAP.length, 2 * GAP.length)
+  const usable = Math.min(Math.max(width, 60), 160) - taken
+  const request = Math.min(requestWidth, Math.floor(usable * 0.36))
   const asked = Math.floor((usable - request) * 0.5)
   return [
-    { title: "", width: 1 },
+    ...first,
     { title: "request", width: request },
     { title: "asked for", width: asked },
     { title: "outcome", width: usable - request - asked }
@@ -177,8 +195,12 @@ export const tableHead = (style: TableStyle): string => {
 }
 
 /** One row, of as many lines as its longest cell needs. */
-export const tableRow = ({ asked, code, kind, mark, meaning, request }: OutcomeRow, style: TableStyle): string => {
-  const [first = [], ...others] = layOut([mark, request, asked, `${code}: ${meaning}`], columnsOf(style))
+export const tableRow = (
+  { asked, code, kind, mark, meaning, request, time }: OutcomeRow,
+  style: TableStyle
+): string => {
+  const cells = [mark, ...style.timed ? [time] : [], request, asked, `${code}: ${meaning}`]
+  const [first = [], ...others] = layOut(cells, columnsOf(style))
   const outcome = first.at(-1) ?? ""
   const colored = style.colors && outcome.startsWith(code)
     ? `\u001B[${COLOR_OF_KIND[kind]}m${code}\u001B[39m${outcome.slice(code.length)}`

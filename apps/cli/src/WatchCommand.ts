@@ -3,14 +3,14 @@ import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
 import { ZoneId } from "@origin-regions/domain/ZoneId"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaTopicReader } from "@origin-regions/kafka/KafkaTopicReader"
-import { Console, Effect, Option, Stream } from "effect"
+import { Clock, Console, Effect, identity, Option, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import { CliSettings, kafkaFailed, sayingWhereItWaits } from "./CliSettings.ts"
 import { CommandError, WrongUsage } from "./CommandError.ts"
 import { exitCodes } from "./ExitCodes.ts"
 import { jsonFlag } from "./JsonFlag.ts"
 import { codeFlag } from "./OutcomeCodeFlag.ts"
-import { kindOf, outcomeRow, tableHead, tableRow } from "./OutcomeTable.ts"
+import { kindOf, outcomeRow, shownTime, tableHead, tableRow } from "./OutcomeTable.ts"
 import { sinceFlag, sinceMoment } from "./Since.ts"
 import { type TableStyle, tableStyle } from "./TableStyle.ts"
 
@@ -32,6 +32,11 @@ const parameters = {
     Flag.withDescription("Only what answers requests of this source"),
     Flag.optional
   ),
+  limit: Flag.Int("limit").pipe(
+    Flag.withDescription("End after so many outcomes"),
+    Flag.filter((count) => count > 0, () => "expected 1 or more"),
+    Flag.optional
+  ),
   json: jsonFlag("Print each outcome as it is: one CloudEvent in JSON a line")
 }
 
@@ -44,21 +49,25 @@ const isAskedFor = ({ code, source, type, zone }: Flags) => (outcome: MappingOut
   (type.length === 0 || type.includes(kindOf(outcome))) &&
   (Option.isNone(source) || outcome.data.request.source === source.value)
 
-const printRecord = Effect.fnUntraced(function*(record: SourceRecord, flags: Flags, style: TableStyle) {
-  const outcome = Option.flatMap(Option.fromNullOr(record.value), readOutcome)
-  if (Option.isNone(outcome)) {
-    return yield* Console.error(`Passed over ${record.topic} ${record.partition}/${record.offset}: it is no outcome.`)
-  }
-  if (!isAskedFor(flags)(outcome.value)) return
-  yield* Console.log(flags.json ? JSON.stringify(outcome.value) : tableRow(outcomeRow(outcome.value), style))
+/** The outcome of a record; whoever watches is told of one that has none. */
+const outcomeIn = Effect.fnUntraced(function*({ offset, partition, topic, value }: SourceRecord) {
+  const outcome = Option.flatMap(Option.fromNullOr(value), readOutcome)
+  if (Option.isNone(outcome)) yield* Console.error(`Passed over ${topic} ${partition}/${offset}: it is no outcome.`)
+  return Option.toArray(outcome)
 })
 
-/** `origin-regions watch`: prints outcomes as they come, until it is interrupted. */
+const printOutcome = Effect.fnUntraced(function*(outcome: MappingOutcome, json: boolean, style: TableStyle) {
+  if (json) return yield* Console.log(JSON.stringify(outcome))
+  const time = shownTime(outcome, yield* Clock.currentTimeMillis)
+  yield* Console.log(tableRow({ ...outcomeRow(outcome), time }, style))
+})
+
+/** `origin-regions watch`: prints outcomes as they come, until it is interrupted or has printed as many as it should. */
 export const watchCommand = Command.make(
   "watch",
   parameters,
   Effect.fn("watch")(function*(flags) {
-    const { fromBeginning, json } = flags
+    const { fromBeginning, json, limit } = flags
     const settings = yield* CliSettings
     const since = yield* sinceMoment(flags.since)
     if (fromBeginning && since !== undefined) {
@@ -66,7 +75,7 @@ export const watchCommand = Command.make(
         reason: new WrongUsage({ problem: "Give --from-beginning or --since, not both." })
       })
     }
-    const style = yield* tableStyle(UUID_LENGTH)
+    const style = yield* tableStyle({ requestWidth: UUID_LENGTH, timed: true })
     const topic = settings.outcomesTopic
     const watching = Effect.gen(function*() {
       const { beginningOffsets, endOffsets, offsetsSince } = yield* KafkaAdmin
@@ -80,7 +89,13 @@ export const watchCommand = Command.make(
       )
       yield* Console.error(`Watching ${topic} at ${settings.kafka.brokers.join(", ")}. Ctrl-C ends it.`)
       if (!json) yield* Console.log(tableHead(style))
-      yield* Stream.runForEach(read({ topic, from }), (record) => printRecord(record, flags, style))
+      yield* read({ topic, from }).pipe(
+        Stream.mapEffect(outcomeIn),
+        Stream.flattenIterable,
+        Stream.filter(isAskedFor(flags)),
+        Option.isSome(limit) ? Stream.take(limit.value) : identity,
+        Stream.runForEach((outcome) => printOutcome(outcome, json, style))
+      )
     })
     yield* watching.pipe(
       Effect.provide([KafkaAdmin.layer(settings.kafka), KafkaTopicReader.layer(settings.kafka)]),
@@ -91,7 +106,9 @@ export const watchCommand = Command.make(
   Command.withDescription([
     "Print the outcomes of mapping requests as they come, until Ctrl-C.",
     "",
-    `  ${exitCodes({ 0: "ended by Ctrl-C, or by whoever read it" })}`
+    "  Times are in UTC; the day is told of outcomes that are not of today.",
+    "",
+    `  ${exitCodes({ 0: "ended by Ctrl-C, by --limit, or by whoever read it" })}`
   ].join("\n")),
   Command.withShortDescription("Watch outcomes"),
   Command.withExamples([
@@ -101,6 +118,10 @@ export const watchCommand = Command.make(
       description: "What did not succeed in a zone, since an hour ago"
     },
     { command: "origin-regions watch --code 1145 --source /provisioning", description: "Conflicts of one emitter" },
+    {
+      command: "origin-regions watch --zone demo-shop --limit 1 --json",
+      description: "The next outcome of a zone, for a script"
+    },
     {
       command: "origin-regions watch --from-beginning --json",
       description: "Every outcome that is kept, for a program"

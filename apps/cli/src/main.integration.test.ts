@@ -136,9 +136,12 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
       assert.match(stderr, new RegExp(`^Watching ${topic} at .*\nPassed over ${topic} \\d/\\d: it is no outcome.\n$`))
 
       const forPerson = yield* start({ args: ["watch", "--from-beginning"], environment })
-      assert.match(yield* Queue.take(forPerson.lines), /request +asked for +outcome/)
+      assert.match(yield* Queue.take(forPerson.lines), /time +request +asked for +outcome/)
       yield* Queue.take(forPerson.lines)
-      assert.match(yield* Queue.take(forPerson.lines), /good +upsert demo-shop\/192\.0\.2\.10 +unchanged: /)
+      assert.match(
+        yield* Queue.take(forPerson.lines),
+        /^ +1970-01-01 +good +upsert demo-shop\/192\.0\.2\.10 +unchanged: /
+      )
     }))
 
   it.effect("watches from now on, where nothing else is said", () =>
@@ -170,7 +173,8 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
         outcomeOf(0, 1, requestWith({ source: "/other" }), rejected),
         outcomeOf(0, 2, good, rejectedByRule("invalid_ip")),
         outcomeOf(0, 3),
-        outcomeOf(0, 4, good, rejected)
+        outcomeOf(0, 4, good, rejected),
+        outcomeOf(0, 5, good, rejected)
       ]
       yield* KafkaProducer.use(({ send }) =>
         send(outcomes.map((outcome) => ({ topic, record: outcomeRecord(outcome, null) })))
@@ -179,6 +183,12 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
       const args = ["watch", "--since", "1 hour", ...flags.split(" ")]
       const watching = yield* start({ args, environment })
       assert.deepStrictEqual(JSON.parse(yield* Queue.take(watching.lines)), outcomes[4])
+      const limited = yield* run({ args: [...args, "--code", "1146", "--limit", "2"], environment })
+      assert.strictEqual(limited.code, 0)
+      assert.deepStrictEqual(limited.stdout.trimEnd().split("\n").map((line) => JSON.parse(line)), [
+        outcomes[2],
+        outcomes[4]
+      ])
       const misused = yield* run({ args: [...args, "--from-beginning"], environment })
       assert.deepStrictEqual([misused.code, misused.stderr], [2, "Give --from-beginning or --since, not both.\n"])
     }))
@@ -217,6 +227,7 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
       { args: ["watch", "--code", "already_exists"] },
       /one of created, .*1145 \(already_exists\).*, or another code of the API[^]*/
     ],
+    ["a limit of nothing", { args: ["watch", "--limit", "0"] }, /--limit[^]*expected 1 or more/],
     ["no request", { args: ["emit"] }, /^Say what to emit: .*\n$/],
     ["an empty file", { args: ["emit", "--file", "-"], stdin: "\n" }, /^The standard input holds no request\.\n$/],
     [
