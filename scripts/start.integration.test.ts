@@ -4,7 +4,7 @@ import { readOutcome } from "@origin-regions/domain/MappingOutcome"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import { uniqueGroup, uniqueTopic } from "@origin-regions/testkit/Names"
 import { Effect, FileSystem, Layer, Option, Queue, Stream } from "effect"
-import { spawn } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import * as NodePath from "node:path"
 import { root } from "./Command.ts"
@@ -110,11 +110,11 @@ layer(Layer.merge(NodeServices.layer, KafkaBroker.layer), { excludeTestServices:
         assert.include(fresh.stderr, `All ${samples} outcomes are as expected.`)
       }))
 
-    it.effect("prints a table, addresses that answer and a next command, and on Ctrl-C ends what it started", () =>
+    it.effect("prints a table, addresses that answer and next commands that work, and on Ctrl-C ends what it started", () =>
       Effect.gen(function*() {
         const environment = yield* environmentOfItsOwn
         const { child, ended, outputWith } = yield* start([], environment)
-        const output = yield* outputWith("npm run origin-regions -- emit create")
+        const output = yield* outputWith("-- export demo-shop\n")
         assert.match(
           output,
           /✓ +ipv4 +create demo-shop\/192\.0\.2\.10 as aws us-east-1 +created: 192\.0\.2\.10 is aws us-east-1/
@@ -128,6 +128,20 @@ layer(Layer.merge(NodeServices.layer, KafkaBroker.layer), { excludeTestServices:
         for (const address of addresses) {
           assert.strictEqual((yield* Effect.promise(() => fetch(address))).status, 200, address)
         }
+        // What somebody copies, in a terminal that knows nothing but the names of this test's topics.
+        const { HOME, OUTCOMES_TOPIC, PATH, REQUESTS_TOPIC } = environment
+        const commands = output.split("\n").filter((line) => line.includes("npm run origin-regions -- "))
+        assert.lengthOf(commands, 2, output)
+        const came = commands.map((command) =>
+          spawnSync("/bin/sh", ["-c", command.replace(" emit create ", " emit create --wait ")], {
+            cwd: root,
+            env: { HOME, PATH, OUTCOMES_TOPIC, REQUESTS_TOPIC, ENV_FILE: "/dev/null" },
+            encoding: "utf8"
+          })
+        )
+        assert.deepStrictEqual(came.map(({ status }) => status), [0, 0], came.map(({ stderr }) => stderr).join("\n"))
+        assert.include(came[1]?.stdout, "{\"zone_id\":\"demo-shop\",\"ip\":\"192.0.2.44\"")
+
         const again = yield* once([], environment)
         assert.strictEqual(again.code, 1)
         assert.match(again.stderr, new RegExp(`^Process ${child.pid} works on .* already: end that npm start first`))

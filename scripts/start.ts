@@ -146,7 +146,7 @@ const describeSystem = ({ api, consumerAddress, kafka, provider }: LocalSystem):
   const brokers = kafka.brokers.join(",")
   const apiAddress = new URL(api.baseUrl).origin
   const how = { external: "from KAFKA_BROKERS", jvm: "on the JVM", testcontainers: "in a container" }[provider]
-  const setting = brokers === "127.0.0.1:9092" ? "" : `KAFKA_BROKERS=${brokers} `
+  const command = `${brokers === "127.0.0.1:9092" ? "" : `KAFKA_BROKERS=${brokers} `}npm run origin-regions --`
   return [
     "",
     `Kafka      ${brokers} (${how})`,
@@ -156,7 +156,11 @@ const describeSystem = ({ api, consumerAddress, kafka, provider }: LocalSystem):
     "",
     "Outcomes go on appearing here; Ctrl-C ends everything. In another terminal:",
     "",
-    `  ${setting}npm run origin-regions -- emit create --zone demo-shop --ip 192.0.2.44 --vendor aws --region us-east-1`,
+    `  ${command} emit create --zone demo-shop --ip 192.0.2.44 --vendor aws --region us-east-1`,
+    "",
+    "export, api, plan and reconcile ask the API, and are told where it is:",
+    "",
+    `  CLOUDFLARE_BASE_URL=${api.baseUrl} CLOUDFLARE_API_TOKEN=${api.token} ${command} export demo-shop`,
     ""
   ].join("\n")
 }
