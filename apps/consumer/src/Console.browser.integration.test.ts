@@ -6,6 +6,7 @@ import { makeKafkaLink } from "@origin-regions/testkit/KafkaLink"
 import { Leash } from "@origin-regions/testkit/Leash"
 import { uniqueZoneId } from "@origin-regions/testkit/Names"
 import { Context, Effect, Layer } from "effect"
+import type { Page } from "playwright-core"
 import { describe } from "vitest"
 import { type ApiCall, failureEnvelope, makeApiProxy } from "./fixtures/ApiProxy.ts"
 import { Browser, gone, missingBrowser, seen } from "./fixtures/Browser.ts"
@@ -35,6 +36,10 @@ const look = (address: string, options?: Parameters<Browser["Service"]["open"]>[
 const press = (page: { readonly keyboard: { readonly press: (key: string) => Promise<void> } }, key: string) =>
   Effect.promise(() => page.keyboard.press(key))
 
+/** How much of the page what waits takes, in pixels. */
+const roomIn = (page: Page) =>
+  Effect.map(Effect.promise(() => page.locator(".verdict").boundingBox()), (box) => box?.height ?? 0)
+
 describe.skipIf(missingBrowser !== undefined)(
   `The console in a browser${missingBrowser === undefined ? "" : ` (not here: ${missingBrowser})`}`,
   () => {
@@ -51,6 +56,7 @@ describe.skipIf(missingBrowser !== undefined)(
           const { complaints, page } = yield* look(address)
           yield* seen(page.getByRole("heading", { name: "At work, and nothing is held up" }))
           yield* seen(page.getByText("This member has published no outcome since it started."))
+          assert.isBelow(yield* roomIn(page), 50)
           yield* topics.emit([...upserts(bad, 40), ...upserts(good, 3)])
           yield* seen(page.getByRole("heading", { name: "At work, and 40 requests wait" }))
           yield* seen(
@@ -61,6 +67,9 @@ describe.skipIf(missingBrowser !== undefined)(
             })
           )
           yield* seen(page.getByRole("region", { name: "Last outcomes" }).getByRole("row").filter({ hasText: good }))
+
+          const room = yield* roomIn(page)
+          assert.isAbove(room, 100)
 
           // The list of what waits comes first, then what asks.
           const focused = page.locator(":focus")
@@ -87,6 +96,7 @@ describe.skipIf(missingBrowser !== undefined)(
             page.getByRole("region", { name: "What was found" }).getByRole("row").filter({ hasText: "upserted" })
           )
           yield* seen(page.getByRole("heading", { name: "At work, and nothing is held up" }))
+          assert.strictEqual(yield* roomIn(page), room)
           yield* seen(
             page.getByRole("region", { name: "By code" }).getByRole("row", { name: "upserted" }).filter({
               hasText: "43"
@@ -214,6 +224,10 @@ describe.skipIf(missingBrowser !== undefined)(
             const width = yield* Effect.promise(() => page.evaluate("document.documentElement.scrollWidth"))
             const ground = yield* Effect.promise(() => page.evaluate("getComputedStyle(document.body).backgroundColor"))
             assert.strictEqual(width, 375)
+            assert.isBelow(yield* roomIn(page), 80)
+            const isCut =
+              "(({ clientWidth, scrollWidth }) => scrollWidth > clientWidth)(document.querySelector('.verdict'))"
+            assert.isFalse(yield* Effect.promise(() => page.evaluate(isCut)))
             brightness.set(colorScheme, Number(/\d+/.exec(String(ground))?.[0]))
             assert.deepStrictEqual(complaints, [])
           }

@@ -1,6 +1,8 @@
 import { useSignalEffect } from "@preact/signals"
+import { useRef } from "preact/hooks"
 import type { ConsoleSnapshot } from "../../src/Console/ConsoleMessages.ts"
 import { connection, snapshot } from "./Live.ts"
+import { roomUntil } from "./Room.ts"
 import { count, plural } from "./Units.ts"
 
 type Tone = "good" | "held" | "bad" | "unknown"
@@ -28,9 +30,12 @@ const verdictOf = (now: ConsoleSnapshot | undefined): readonly [tone: Tone, text
 
 const marks: Readonly<Record<Tone, string>> = { good: "●", held: "◐", bad: "■", unknown: "○" }
 
-/** Whether it is at work, and the sentences of what waits: of a height that does not change. */
+/** Whether it is at work, and the sentences of what waits: of one height as long as there are any, and for a while after. */
 export const Verdict = () => {
   const now = snapshot.value
+  const until = useRef(0)
+  until.current = roomUntil(until.current, now)
+  const size = now !== undefined && now.time < until.current ? "roomy" : "compact"
   const [tone, text] = verdictOf(now)
   useSignalEffect(() => {
     const [tone, text] = verdictOf(snapshot.value)
@@ -38,7 +43,7 @@ export const Verdict = () => {
     document.title = `${connection.value === "stale" ? "stale: " : ""}${marks[tone]} ${text} · ${group}`
   })
   return (
-    <section class={`verdict ${tone}`} aria-labelledby="verdict">
+    <section class={`verdict ${tone} ${size}`} aria-labelledby="verdict">
       <div class="line">
         <h2 id="verdict" aria-live="polite">
           <span class="mark" aria-hidden="true">{marks[tone]}</span> {text}
@@ -48,7 +53,7 @@ export const Verdict = () => {
           : null}
       </div>
       {now === undefined ? null : now.explanation.length === 0
-        ? <p class="calm">What waits, since when, for what and until when stands here.</p>
+        ? <p class="calm">What waits, and why, stands here.</p>
         : (
           // It scrolls, so the keyboard must reach it.
           <ul tabIndex={0} aria-label="What waits, and why">
