@@ -85,6 +85,8 @@ export const startProgram = (
       PATH: process.env["PATH"],
       HOME: process.env["HOME"],
       JAVA_HOME: process.env["JAVA_HOME"],
+      // Nobody has it who starts a program for the first time.
+      NODE_COMPILE_CACHE: undefined,
       ...settings,
       ...environment
     }

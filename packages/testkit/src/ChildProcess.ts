@@ -58,7 +58,7 @@ export interface ChildProcessOptions {
   readonly name?: string
   readonly command: string
   readonly args: ReadonlyArray<string>
-  /** All of the process's environment; nothing is inherited. */
+  /** All of the process's environment; nothing is inherited but where Node keeps compiled code. */
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly directory?: string
   /** A file descriptor that gets stdout and stderr as they are; `lines` is then empty. */
@@ -91,6 +91,10 @@ export interface ChildProcess {
 const keptLines = 1000
 const shownLines = 25
 
+const { NODE_COMPILE_CACHE } = process.env
+/** A third of what a start of our programs costs. */
+const compileCache = NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE }
+
 interface Spawned {
   readonly node: NodeChildProcess
   readonly pid: number
@@ -108,7 +112,7 @@ const acquire = (
       cwd: directory,
       // A process group of its own: Ctrl-C in a terminal reaches us alone, and we end things in their order.
       detached: true,
-      env: { ...environment },
+      env: { ...compileCache, ...environment },
       stdio: ["ignore", output ?? "pipe", output ?? "pipe"]
     })
     const { pid } = node
