@@ -11,7 +11,6 @@ import type { PipelineMetrics } from "./PipelineMetrics.ts"
 import { requestFields } from "./RequestFields.ts"
 import { endAbandoned, onBehalfOf } from "./RequestTraces.ts"
 import { laneOf, type Task } from "./Task.ts"
-import { UntimedChanges } from "./UntimedChanges.ts"
 
 /** How soon a create is looked at again that has to wait for a commit. */
 const HOLD_SPACING = Duration.millis(500)
@@ -62,7 +61,6 @@ export const makeDispatcher = Effect.fnUntraced(function*(options: DispatcherOpt
   const { api, attempt, callEnded, circuits, concurrency, lanes, metrics, partitions, run, settle } = options
   const clock = yield* Clock.Clock
   const sessionMillis = Duration.toMillis(options.sessionTimeout)
-  const untimedChanges = new UntimedChanges()
   let pumping = false
   let calls = 0
   let inFlight = 0
@@ -162,18 +160,13 @@ export const makeDispatcher = Effect.fnUntraced(function*(options: DispatcherOpt
     lanes.resume(laneOf(task), task)
   }
 
-  const changedUntimed = (task: Task) => {
-    const before = api.clock.beyond()
-    untimedChanges.changed(laneOf(task), before)
-    task.owner.progress.changedBefore(before)
-  }
+  const changedUntimed = (task: Task) => task.owner.progress.changedBefore(laneOf(task), api.clock.beyond())
 
   /** Whether a mapping that is found there, should the create be in doubt, could be of a batch that has gone before it, here or at an owner before us. */
-  const isTooSoon = (task: Task): boolean => {
-    const { owner: { progress }, request: { operation }, undone } = task
-    if (operation !== "create" || undone.attemptedSince !== undefined) return false
-    const since = progress.reservedSince ?? 0
-    return since < progress.untimedBefore || untimedChanges.reaches(laneOf(task), since)
+  const isTooSoon = ({ owner: { progress }, undone }: Task): boolean => {
+    const notBefore = progress.notBefore(undone)
+    if (notBefore === 0) return false
+    return (undone.attemptedSince === undefined ? progress.reservedSince ?? 0 : api.clock.reached()) < notBefore
   }
 
   const holdUp = (tasks: ReadonlyArray<Task>) => {
@@ -250,9 +243,7 @@ export const makeDispatcher = Effect.fnUntraced(function*(options: DispatcherOpt
 
   const prune = () => {
     circuits.prune()
-    untimedChanges.prune(
-      Math.min(api.clock.reached(), ...partitions.all.map(({ progress }) => progress.reservedSince ?? Infinity))
-    )
+    for (const { progress } of partitions.all) progress.prune()
   }
 
   const dispatcher: Dispatcher = { pump, calls: () => calls, inFlight: () => inFlight, prune }

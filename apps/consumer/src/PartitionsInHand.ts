@@ -52,7 +52,7 @@ const keep = (
   { mayChange, traces }: PartitionsInHandOptions
 ) => {
   const request = readRequest(record, mayChange)
-  owner.progress.queue(undone, laneOf({ record, request }))
+  owner.progress.queue(undone, laneOf({ record, request }), request.operation === "create")
   const span = traces === undefined ? undefined : traces.received(record, request)
   const task = newTask({ owner, record, request, undone, span })
   owner.keptBytes += sizeOf(record)

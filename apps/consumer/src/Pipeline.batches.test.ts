@@ -357,6 +357,28 @@ describe("A create behind a batch", () => {
       assert.strictEqual((yield* calls).at, "0@1")
     }))
 
+  it.effect("is not taken for the maker of what the batch has made, by who has the partition after a crash", () =>
+    Effect.gen(function*() {
+      const before = yield* makePipeline({ concurrency: 1 })
+      before.assign(0)
+      before.pipeline.handler.received(upsertThenCreate)
+      settle(yield* before.calls)
+      assert.deepStrictEqual(yield* before.pending, [])
+      const { assign, kafka, pending, pipeline } = yield* makePipeline()
+      const head = before.kafka.heads.get(0) ?? assert.fail("nothing was committed")
+      assert.strictEqual(head.offset, 2)
+      kafka.heads.set(0, head)
+      assign(0)
+      pipeline.handler.received(requests([{ ip: "10.1.0.1", operation: "create" }], 2))
+      assert.deepStrictEqual(yield* pending, [])
+      yield* TestClock.adjust("4 seconds")
+      const [create] = yield* pending
+      assert.strictEqual(create?.at, "0@2")
+      assert.isTrue(create?.task.inDoubt)
+      assert.isAtLeast(create?.task.undone.attemptedSince ?? 0, API_EPOCH + 2_000)
+      create?.finish(Exit.succeed({ _tag: "Settled", settlement: { _tag: "Failed", name: "expired", message: "" } }))
+    }))
+
   it.effect("is sent no sooner by who has the partition next, whatever address it is of", () =>
     Effect.gen(function*() {
       const before = yield* makePipeline({ concurrency: 1 })

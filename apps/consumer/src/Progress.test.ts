@@ -66,7 +66,7 @@ describe("PartitionProgress", () => {
   it("counts requests as sent no sooner than an owner before, whose hearing of the API's clock was better, and hands on what that has changed untimed", () => {
     const before = fresh()
     before.receive(0)
-    before.changedBefore(NOW + 1_500)
+    before.changedBefore("a lane", NOW + 1_500)
     const after = new PartitionProgress(before.snapshot(NOW))
     assert.strictEqual(after.untimedBefore, NOW + 1_500)
     after.receive(0)
@@ -75,6 +75,33 @@ describe("PartitionProgress", () => {
     assert.strictEqual(new PartitionProgress(snapshot).untimedBefore, NOW + 1_500)
     const later = after.snapshot(NOW + 2_000)
     assert.strictEqual(new PartitionProgress(later).untimedBefore, NOW + 2_000)
+  })
+
+  it("says of a reserved create behind a change of unknown time that it is sent no sooner than that was over, and of others that they may have been", () => {
+    const before = fresh()
+    const lanes = ["changed", "changed", "other", "changed"]
+    for (const [offset, lane] of lanes.entries()) {
+      const undone = before.receive(offset)
+      if (undone !== undefined) before.queue(undone, lane, offset > 0 && offset < 3)
+    }
+    commit(before, NOW)
+    before.changedBefore("changed", NOW + 2_000)
+    const after = new PartitionProgress(before.snapshot(NOW + 500, new Set([0])))
+    const [create, other, upsert] = [1, 2, 3].map((offset) => {
+      const undone = after.receive(offset) ?? assert.fail("it was done before")
+      after.queue(undone, `${offset}`, offset < 3)
+      return [undone.attemptedSince, after.notBefore(undone)]
+    })
+    assert.deepStrictEqual(create, [NOW + 2_000, NOW + 2_000])
+    assert.deepStrictEqual(other, [NOW + 500, 0])
+    assert.deepStrictEqual(upsert, [NOW + 500, 0])
+    // So it is said again by whoever has not sent it either, and no more once that time has come.
+    const third = new PartitionProgress(after.snapshot(NOW + 600))
+    assert.strictEqual(third.receive(1)?.attemptedSince, NOW + 2_000)
+    const late = new PartitionProgress(before.snapshot(NOW + 2_500, new Set([0])))
+    assert.strictEqual(late.receive(1)?.attemptedSince, NOW + 2_500)
+    before.hold()
+    assert.isUndefined(new PartitionProgress(before.snapshot(NOW + 500, new Set([0]))).receive(1)?.attemptedSince)
   })
 
   it("moves past offsets that do not exist, and never back", () => {
@@ -217,7 +244,7 @@ describe("PartitionProgress", () => {
     const undone = fill(second, 0, 4)
     for (const [index, lane] of ["a", "b", "a", "b"].entries()) {
       const each = undone[index]
-      if (each !== undefined) second.queue(each, lane)
+      if (each !== undefined) second.queue(each, lane, false)
     }
     assert.deepStrictEqual(undone.map(({ attemptedSince }) => attemptedSince), [NOW, NOW, undefined, undefined])
   })
@@ -311,7 +338,7 @@ class ModelledLives {
           const received = progress.receive(record.offset)
           assert.strictEqual(received === undefined, this.#done.has(record), `record ${record.offset}`)
           if (received === undefined) continue
-          progress.queue(received, record.lane)
+          progress.queue(received, record.lane, false)
           this.#assertDoubt(record, received, !lanes.has(record.lane))
           undone.set(record, received)
           lanes.add(record.lane)
@@ -481,7 +508,7 @@ describe("A commit's metadata", () => {
     const damaged = new PartitionProgress({ offset: 1000, metadata: "a note of another program" })
     assert.isFalse(damaged.intact)
     for (let offset = 1000; offset < 1060; offset++) {
-      assert.deepStrictEqual(damaged.receive(offset), { offset, attemptedSince: undefined })
+      assert.deepStrictEqual(damaged.receive(offset), { offset, attemptedSince: undefined, createIn: undefined })
     }
   })
 

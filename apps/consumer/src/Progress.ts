@@ -7,6 +7,8 @@ import { attemptedSince, NOTHING_RESERVED, type Reservation, reservationFrom } f
 export interface Undone {
   readonly offset: number
   attemptedSince: number | undefined
+  /** Of a create: the lane that it waits in. */
+  createIn: string | undefined
 }
 
 /** What is to be committed for a partition, and what a successful commit will have reserved. */
@@ -46,6 +48,8 @@ export class PartitionProgress {
   #through: number
   #since = 0
   #untimedBefore: number
+  /** Lanes whose address was changed a moment ago: when, the API doesn't say, only that it was before a certain time in its clock. */
+  readonly #changedBefore = new Map<string, number>()
   #ahead = 0
   #allowance = RESERVED_AHEAD
   #isMarked = false
@@ -130,7 +134,11 @@ export class PartitionProgress {
     let run = this.#doneBefore[this.#nextDoneBefore]
     while (run !== undefined && run.end <= offset) run = this.#doneBefore[++this.#nextDoneBefore]
     if (run !== undefined && run.start <= offset) return undefined
-    const undone: Undone = { offset, attemptedSince: attemptedSince(this.#reservedBefore, offset) }
+    const undone: Undone = {
+      offset,
+      attemptedSince: attemptedSince(this.#reservedBefore, offset),
+      createIn: undefined
+    }
     this.#undone.set(offset, undone)
     return undone
   }
@@ -139,7 +147,8 @@ export class PartitionProgress {
    * Says which lane a record that was just received waits in. A lane's next request is sent only when the outcome of the one before is committed: of several
    * undone ones only the first can have been sent by an owner before us.
    */
-  queue(undone: Undone, lane: string): void {
+  queue(undone: Undone, lane: string, isCreate: boolean): void {
+    if (isCreate) undone.createIn = lane
     if (undone.attemptedSince === undefined) return
     if (this.#lanesBefore.has(lane)) undone.attemptedSince = undefined
     else this.#lanesBefore.add(lane)
@@ -157,9 +166,28 @@ export class PartitionProgress {
     this.#ahead -= 1
   }
 
-  /** An address of the partition was changed, it is not known when, but before then. */
-  changedBefore(time: number): void {
+  /** The lane's address was changed, it is not known when, but before then. */
+  changedBefore(lane: string, time: number): void {
+    this.#changedBefore.set(lane, time)
     this.#untimedBefore = Math.max(this.#untimedBefore, time)
+  }
+
+  /**
+   * The time from which on a request may be sent: before it a create whose answer is lost could not be told from the maker of what it finds, as that was changed at a time that
+   * nobody knows. Commits say so of each that is reserved; so whoever has the partition next waits for it, too, and can tell.
+   */
+  notBefore({ attemptedSince, createIn, offset }: Undone): number {
+    if (createIn === undefined) return 0
+    if (attemptedSince !== undefined) {
+      const { attempted, since } = this.#reservedBefore
+      return attemptedSince > since && attempted.get(offset) === attemptedSince ? attemptedSince : 0
+    }
+    return Math.max(this.untimedBefore, this.#changedBefore.get(createIn) ?? 0)
+  }
+
+  /** Forgets changes that are older than all that can be sent from now on. */
+  prune(): void {
+    for (const [lane, before] of this.#changedBefore) if (before <= this.#since) this.#changedBefore.delete(lane)
   }
 
   /** Everything before `offset` has been received or does not exist. */
@@ -226,21 +254,27 @@ export class PartitionProgress {
     let at = 0
     let ahead = 0
     let reservable = this.#position
+    // No clock that we hear of is behind what was committed before.
+    const since = Math.max(now, this.#since)
     const attempted = new Map<number, number>()
     const done: Array<DoneRun> = []
-    for (const { attemptedSince, offset } of this.#undone.values()) {
+    for (const undone of this.#undone.values()) {
+      const { attemptedSince, offset } = undone
       if (attemptedSince === undefined && ahead++ === this.#allowance) reservable = offset
       if (settling.has(offset)) continue
       if (head === undefined) head = at = offset
       addRun(done, at, offset)
       at = offset + 1
-      if (attemptedSince !== undefined) attempted.set(offset, attemptedSince)
+      const earliest = attemptedSince ?? this.notBefore(undone)
+      // What is reserved and waits for a time that has not come will not be sent sooner.
+      const isAhead = earliest > since && !this.#isHeld && offset < Math.max(this.#through, reservable)
+      if (attemptedSince !== undefined || isAhead) {
+        attempted.set(offset, earliest)
+      }
     }
     const offset = head ?? this.#position
     if (head !== undefined) addRun(done, at, this.#position)
     for (const { end, start } of this.#doneBefore) addRun(done, Math.max(start, this.#position), end)
-    // No clock that we hear of is behind what was committed before.
-    const since = Math.max(now, this.#since)
     const through = this.#isHeld && this.isCaughtUp
       ? offset
       : this.isCaughtUp
