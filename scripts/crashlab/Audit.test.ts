@@ -236,6 +236,13 @@ describe("The audit", () => {
     assert.deepStrictEqual(found({ ...upserted, changes: withItem(run.changes, 0) }), { false: 2 })
     const earlier = { ...at(run.changes, 0), after: modified(honestRun(request("upsert", "192.0.2.1")), 1) }
     assert.deepStrictEqual(found({ ...upserted, changes: withItem(run.changes, 0, earlier, at(run.changes, 0)) }), {})
+    const recovered = { _tag: "Succeeded", result: "deleted", mapping: null, recovered: true } as const
+    const gone = {
+      ...run,
+      outcomes: withItem(retold(run, 2, recovered).outcomes, 0, at(upserted.outcomes, 0)),
+      changes: withItem(run.changes, 0, earlier, at(run.changes, 0))
+    }
+    assert.deepStrictEqual(found(gone), {})
     assert.deepStrictEqual(found({ ...run, changes: [...run.changes, at(run.changes, 2)] }), { false: 1 })
   })
 

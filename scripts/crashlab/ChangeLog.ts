@@ -130,8 +130,8 @@ export const checkClaims = (
           if (index === -1) said(`deleted ${describe(certain.mapping)}, which the API never did`)
           else goBehind(index, isAsked)
         } else if (successes.length > 0) {
-          const change = log[next]
-          if (change?.after === null) next += 1
+          const index = find((change) => !mayHaveBeen(change))
+          if (log[index]?.after === null) goBehind(index, isAsked)
           else if (!before.includes(null)) said(`deleted, and ${describe(before[0] ?? null)} is still there`)
         }
       }
