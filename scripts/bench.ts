@@ -1,6 +1,6 @@
 /** What the consumer does with a topic, beside what people write today and beside what the machine allows: real broker, one system after another. */
 import { median } from "@origin-regions/testkit/Statistics"
-import { DateTime, Effect, Schema } from "effect"
+import { DateTime, Effect, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { readFileSync } from "node:fs"
 import { cpus, totalmem } from "node:os"
@@ -9,7 +9,7 @@ import { type Backlog, measureBacklog } from "./bench/Backlog.ts"
 import { layerKafka } from "./bench/LayerKafka.ts"
 import { measurePaced, type Paced } from "./bench/Paced.ts"
 import { inRounds, type Measured } from "./bench/Rounds.ts"
-import { type Program, type SystemName, systemNames, systems } from "./bench/Systems.ts"
+import { measuring, type Program, type SystemName, systemNames, systems } from "./bench/Systems.ts"
 import { distributions, drawRequests, keyLimit } from "./bench/Workload.ts"
 import { root } from "./Command.ts"
 import { count, runCommandLine } from "./CommandLine.ts"
@@ -190,11 +190,19 @@ const bench = Command.make(
       ),
       Flag.withDefault("")
     ),
+    consumer: Flag.File("consumer", { mustExist: true }).pipe(
+      Flag.withDescription(
+        "Our main program (default: the one in this checkout); one that is published takes less memory"
+      ),
+      Flag.optional
+    ),
     json: Flag.Boolean("json").pipe(Flag.withDescription("Print the results as JSON"), Flag.withDefault(false))
   },
   Effect.fnUntraced(function*(flags) {
     const { addresses, concurrency, keys, latency, nodeOptions, paced } = flags
     const names = yield* chosen(flags.systems)
+    const running = (program: Program) =>
+      Option.match(flags.consumer, { onNone: () => program, onSome: (main) => measuring(main, program) })
     const arena = { concurrency, latency, addresses, nodeOptions }
     const about = yield* surroundings
     const backlog = Effect.gen(function*() {
@@ -203,7 +211,7 @@ const bench = Command.make(
       const results = yield* measureThose(
         names,
         flags.rounds,
-        (name, program) => measureBacklog(systems[name], program, { ...arena, requests, limit: flags.limit })
+        (name, program) => measureBacklog(systems[name], running(program), { ...arena, requests, limit: flags.limit })
       )
       return { measured: { results, limit }, lines: backlogTable(results, requests.length, limit) }
     })
@@ -214,7 +222,7 @@ const bench = Command.make(
         // Without outcomes there is nothing to wait for.
         names.filter((name) => systems[name].progress === "outcomes"),
         flags.rounds,
-        (_, program) => measurePaced(program, { ...arena, requests, rate, warmUp, patience: 5 })
+        (_, program) => measurePaced(running(program), { ...arena, requests, rate, warmUp, patience: 5 })
       )
       return { measured: { results }, lines: pacedTable(results, rate) }
     })

@@ -23,12 +23,21 @@ export interface Program {
   readonly environment?: Readonly<Record<string, string>>
 }
 
+/** The consumer as it is in this checkout. */
+const consumer = NodePath.join(root, "apps/consumer/src/main.ts")
+
+/** With another consumer in its place, such as one that is published. */
+export const measuring = (main: string, { args, ...program }: Program): Program => ({
+  ...program,
+  args: args.map((arg) => arg === consumer ? main : arg)
+})
+
 const ours = (delivery: "exactly-once" | "at-least-once", batchSize = 1): System => ({
   title: `origin-regions, ${delivery}${batchSize === 1 ? "" : ", in batches"}`,
   progress: "outcomes",
   prepare: Effect.succeed({
     command: process.execPath,
-    args: [NodePath.join(root, "apps/consumer/src/main.ts")],
+    args: [consumer],
     environment: { DELIVERY: delivery, API_BATCH_SIZE: String(batchSize) }
   })
 })
