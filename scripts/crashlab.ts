@@ -11,7 +11,7 @@ import { seededChoices } from "@origin-regions/testkit/SeededChoices"
 import { Duration, Effect, FileSystem, Layer, Option, Random, Redacted, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { count, runCommandLine } from "./CommandLine.ts"
-import { audit, type Terms, type Verdict } from "./crashlab/Audit.ts"
+import { audit, type Records, type Terms, type Verdict } from "./crashlab/Audit.ts"
 import { Clocks } from "./crashlab/Clocks.ts"
 import { calmApi, faults } from "./crashlab/Faults.ts"
 import { makeLaboratory } from "./crashlab/Laboratory.ts"
@@ -56,6 +56,26 @@ interface Flags {
 
 const brokenIn = ({ duplicate, false: wrong, lost, outOfOrder, wrongState }: Verdict): number =>
   lost + duplicate + wrong + outOfOrder + wrongState
+
+const utf8 = new TextDecoder()
+
+/** What is on record of a run in which promises were broken: another run may not show it again. */
+const keepRecords = (directory: string, { changes, outcomes, requests }: Records) =>
+  FileSystem.FileSystem.use((fs) =>
+    fs.writeFileString(
+      `${directory}/records.json`,
+      JSON.stringify({
+        requests: requests.map(({ offset, partition, timestamp, value }) => ({
+          partition,
+          offset,
+          timestamp,
+          value: value === null ? null : utf8.decode(value)
+        })),
+        outcomes,
+        changes
+      })
+    )
+  )
 
 /** A verdict as the laboratory's last line ends. */
 const summaryOf = ({ duplicate, false: wrong, lost, outOfOrder, repeated, wrongState }: Verdict): string =>
@@ -110,7 +130,8 @@ const run = Effect.fnUntraced(function*(flags: Flags, seed: string, names: Reado
   }
   // What comes late, after its round, counts too.
   yield* Effect.forEach(laboratory.places, laboratory.terminate, { concurrency: "unbounded", discard: true })
-  const verdict = audit(yield* wholeRecord(rounds), terms)
+  const records = yield* wholeRecord(rounds)
+  const verdict = audit(records, terms)
   const { findings, outOfOrder, wrongState, ...counts } = verdict
   const result = {
     seed,
@@ -124,6 +145,7 @@ const run = Effect.fnUntraced(function*(flags: Flags, seed: string, names: Reado
     outOfOrder: outOfOrder + wrongState
   }
   if (brokenIn(verdict) > 0) {
+    if (flags.logs !== undefined) yield* keepRecords(flags.logs, records)
     yield* printError(`Of all rounds together:`)
     for (const finding of findings.slice(0, MAX_FINDINGS)) yield* printError(`  ${finding}`)
   }
@@ -214,7 +236,9 @@ const crashlab = Command.make(
       Flag.optional
     ),
     logs: Flag.String("logs").pipe(
-      Flag.withDescription("A folder for what the consumers write (default: none)"),
+      Flag.withDescription(
+        "A folder for what the consumers write, and for all that is on record where a promise was broken (default: none)"
+      ),
       Flag.optional
     ),
     json: Flag.Boolean("json").pipe(Flag.withDescription("Print the result as JSON"), Flag.withDefault(false))
