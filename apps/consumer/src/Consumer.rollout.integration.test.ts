@@ -35,6 +35,7 @@ const startPod = Effect.fnUntraced(function*(environment: Readonly<Record<string
     whileRunning: whileRunning(consumer),
     ready: Effect.gen(function*() {
       yield* consumer.ready
+      yield* probe
       probing = yield* Effect.forkScoped(Effect.repeat(probe, Schedule.spaced("100 millis")))
     }),
     end: Effect.gen(function*() {
