@@ -262,12 +262,12 @@ const faults: ReadonlyArray<{
   {
     name: "the answer to the announcement of its records",
     arm: ({ cutNextAnswer }) => cutNextAnswer(apiKeys.AddPartitionsToTxn),
-    committed: true
+    committed: false
   },
   {
     name: "the answer to its records",
     arm: ({ cutNextAnswer }) => cutNextAnswer(apiKeys.Produce),
-    committed: true
+    committed: false
   }
 ]
 

@@ -1,16 +1,15 @@
-import { Context, Duration, Effect, Fiber, Layer, Option, Ref, Schedule, Semaphore } from "effect"
-import type { Producer } from "kafkajs"
+import { Context, Duration, Effect, Fiber, Layer, Schedule, Scope, Semaphore } from "effect"
 import { accessCluster } from "./internal/ClusterAccess.ts"
 import { fencedBy, type GroupGeneration, UNSTABLE_OFFSET_COMMIT } from "./internal/GroupFencing.ts"
 import { makeHangingTransactions } from "./internal/HangingTransactions.ts"
 import { headsOf } from "./internal/Heads.ts"
-import { inOrder, makeClient } from "./internal/KafkaClient.ts"
+import { makeClient } from "./internal/KafkaClient.ts"
 import { kafkaError } from "./internal/KafkaErrors.ts"
 import { countSent, measured } from "./internal/KafkaMetrics.ts"
 import { requestsOf, topicMessages } from "./internal/OutgoingRequests.ts"
-import { javaCompatible } from "./internal/Partitioner.ts"
 import { TRANSACTION_RETRY } from "./internal/PatchedKafkaJS.ts"
 import { makeOffsetReader } from "./internal/StableOffsets.ts"
+import { takeTransactionalId, type TransactionalProducer } from "./internal/TransactionalProducer.ts"
 import { type CommittedOffset, KafkaAdmin } from "./KafkaAdmin.ts"
 import type { OffsetCommit } from "./KafkaConsumer.ts"
 import { KafkaError, Refused } from "./KafkaError.ts"
@@ -71,8 +70,6 @@ export class KafkaTransactions extends Context.Service<KafkaTransactions, {
   ): Layer.Layer<KafkaTransactions, never, KafkaAdmin> => Layer.effect(KafkaTransactions, make(settings, options))
 }
 
-/** Ends a transaction that its owner has left open. A transaction takes milliseconds: no call to the API happens inside one. */
-const TRANSACTION_TIMEOUT = Duration.seconds(10)
 const POLL_SPACING = Duration.millis(20)
 /** A pending transaction of a living owner is over by then. */
 const GRACE_POLLS = 5
@@ -87,18 +84,30 @@ const pollsIn = (duration: Duration.Duration): number => Duration.toMillis(durat
 /** How long a transaction may go on that nobody waits for any more, because the process ends. It takes milliseconds where Kafka answers. */
 const END_TIMEOUT = Duration.seconds(1)
 
-const close = (producer: Producer) => inOrder(Effect.tryPromise(() => producer.disconnect()))
-
 /** Whatever the fault is: as long as it is not known whether a transaction was committed, its records must not be published again. */
 const untilKnown = <A>(effect: Effect.Effect<A, KafkaError>): Effect.Effect<A> =>
-  effect.pipe(
-    Effect.tapError((error) => Effect.logWarning(`${error.message}. Trying again`)),
-    Effect.retry(Schedule.spaced(RETRY_SPACING)),
-    Effect.orDie
-  )
+  Effect.suspend(() => {
+    let told: string | undefined
+    return effect.pipe(
+      Effect.tapError(({ message }) => {
+        if (message === told) return Effect.void
+        told = message
+        return Effect.logWarning(`${message}. Trying again`)
+      }),
+      Effect.retry(Schedule.spaced(RETRY_SPACING)),
+      Effect.orDie
+    )
+  })
 
 const step = <A>(run: () => Promise<A>) =>
   Effect.tryPromise({ try: run, catch: (error) => kafkaError("publish outcomes with their progress", error) })
+
+const tell = (problem: string | undefined): Effect.Effect<void> =>
+  problem === undefined
+    ? Effect.void
+    : Effect.logError(
+      `What the last transaction of a producer may have left open can't be ended (${problem}): see the runbook on hanging transactions`
+    )
 
 const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: TransactionOptions) {
   const { groupId, ownerOf, topic, transactionalId } = options
@@ -107,76 +116,65 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
   const cluster = yield* accessCluster(client)
   const readOffsets = makeOffsetReader(cluster)
   const hanging = makeHangingTransactions(cluster, options.outputTopics)
-  const current = yield* Ref.make(Option.none<Producer>())
+  const scope = yield* Effect.scope
+  let current: TransactionalProducer | undefined
   const oneAtATime = yield* Semaphore.make(1)
   let waitsFor: PendingTransaction | undefined
 
   /** Ids that were taken from whoever had them, until it has been seen that nothing of theirs hangs. */
   const taken = new Set<string>()
+  /** Whether a former producer of ours may have left something hanging. */
+  let mayHang = false
 
   /** A producer that holds the id from now on: whoever had it is fenced, and what it left open is ended. */
-  const open = (id: string) => Effect.andThen(hanging.note(id), take(id))
+  const open = (id: string) =>
+    Effect.andThen(hanging.note(id), Effect.provideService(takeTransactionalId(settings, id), Scope.Scope, scope))
 
-  const take = (id: string) =>
-    Effect.tryPromise({
-      try: async () => {
-        const producer = client.producer({
-          transactionalId: id,
-          idempotent: true,
-          maxInFlightRequests: 1,
-          transactionTimeout: Duration.toMillis(TRANSACTION_TIMEOUT),
-          allowAutoTopicCreation: false,
-          createPartitioner: javaCompatible
-        })
-        try {
-          await producer.connect()
-          // The id is taken with a producer's first transaction; aborting an empty one sends nothing.
-          const transaction = await producer.transaction()
-          await transaction.abort()
-        } catch (error) {
-          void producer.disconnect().catch(() => {})
-          throw error
-        }
-        return producer
-      },
-      catch: (error) => kafkaError("begin transactions", error)
-    })
-
-  const drop = Effect.flatMap(
-    Ref.getAndSet(current, Option.none()),
-    (producer) => Option.isNone(producer) ? Effect.void : close(producer.value)
-  )
-
-  const producer = Effect.flatMap(Ref.get(current), (open_) =>
-    Option.isSome(open_)
-      ? Effect.succeed(open_.value)
-      : Effect.tap(open(transactionalId), (fresh) => Ref.set(current, Option.some(fresh))))
-
-  const run = Effect.fnUntraced(function*(producer: Producer, { generation, offsets, records }: Transaction) {
-    const transaction = yield* step(() => producer.transaction())
-    // Records before offsets: only these are tried again while the transaction before is still being completed.
-    for (const request of requestsOf(records)) {
-      yield* step(() => transaction.sendBatch({ acks: -1, topicMessages: topicMessages(request) }))
-    }
-    const partitions = (yield* offsets).map(({ metadata, offset, partition }) => ({
-      partition,
-      offset: String(offset),
-      metadata
-    }))
-    yield* step(() =>
-      transaction.sendOffsets({ consumerGroupId: groupId, topics: fencedBy([{ topic, partitions }], generation) })
-    )
-    yield* step(() => transaction.commit())
+  const give = Effect.sync(() => {
+    mayHang = true
+    const given = current
+    current = undefined
+    return given
   })
 
+  const drop = Effect.flatMap(give, (given) => given?.close ?? Effect.void)
+
+  /** What the last transaction of a former producer has left hanging would become part of the next one, and is ended before. */
+  const producer = Effect.gen(function*() {
+    if (current?.hasLostConnection() === true) yield* drop
+    current ??= yield* open(transactionalId)
+    if (mayHang) yield* tell(yield* hanging.end(transactionalId))
+    mayHang = false
+    return current
+  })
+
+  const run = Effect.fnUntraced(
+    function*({ begin }: TransactionalProducer, { generation, offsets, records }: Transaction) {
+      const transaction = yield* begin
+      // Records before offsets: only these are tried again while the transaction before is still being completed.
+      for (const request of requestsOf(records)) {
+        yield* step(() => transaction.sendBatch({ acks: -1, topicMessages: topicMessages(request) }))
+      }
+      const partitions = (yield* offsets).map(({ metadata, offset, partition }) => ({
+        partition,
+        offset: String(offset),
+        metadata
+      }))
+      yield* step(() =>
+        transaction.sendOffsets({ consumerGroupId: groupId, topics: fencedBy([{ topic, partitions }], generation) })
+      )
+      yield* step(() => transaction.commit())
+    }
+  )
+
   /** A transaction that is given up half-way stays open until somebody else ends it, and so it may go on for a while. */
-  const attempt = Effect.fnUntraced(function*(producer: Producer, transaction: Transaction) {
+  const attempt = Effect.fnUntraced(function*(producer: TransactionalProducer, transaction: Transaction) {
     const running = yield* Effect.forkDetach(run(producer, transaction))
-    return yield* Effect.onInterrupt(Fiber.join(running), () =>
+    return yield* Effect.onInterrupt(Effect.raceFirst(Fiber.join(running), producer.broken), () =>
       Effect.andThen(
         Effect.timeoutOption(Fiber.await(running), END_TIMEOUT),
-        // Its connections end with the client's.
-        Ref.set(current, Option.none())
+        // Its connections end with the layer's scope.
+        give
       ))
   })
 
@@ -189,6 +187,13 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
     }
     return problems.length === 0 ? undefined : problems.join("; ")
   })
+
+  /** It may be we who have left it pending; nothing is to be done while that is being found out anyway. */
+  const endOwn = Effect.suspend(() =>
+    mayHang || current?.hasLostConnection() === true
+      ? Effect.asVoid(oneAtATime.withPermitsIfAvailable(1)(producer))
+      : Effect.void
+  )
 
   const stableOffsets = Effect.fn("KafkaTransactions.stableOffsets")(
     function*(
@@ -220,7 +225,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
           )
         }
         waitsFor = { partitions: pending, seconds: Math.floor(poll * Duration.toMillis(POLL_SPACING) / 1000), problem }
-        if (takeOver && poll >= GRACE_POLLS) yield* endPending(pending, fenced)
+        if (takeOver && poll >= GRACE_POLLS) yield* Effect.andThen(endPending(pending, fenced), endOwn)
         if (poll > 0 && poll % pollsIn(LOOK_AFTER) === 0) problem = yield* endHanging
         if (poll > 0 && poll % pollsIn(HANGING_AFTER) === 0) {
           yield* Effect.logError(
@@ -239,20 +244,12 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
     }))
   )
 
-  /** Before an id that was taken may be used again: records that hang would become part of its next transaction. */
+  /** Before offsets are relied on: records that hang on another topic would keep its readers from all that follows. */
   const releaseTaken = Effect.suspend(() => {
     const ids = [...taken]
-    return Effect.map(
-      Effect.tap(endHanging, (problem) =>
-        problem === undefined
-          ? Effect.void
-          : Effect.logError(
-            `A transaction hangs on a topic that is written to (${problem}): see the runbook on hanging transactions`
-          )),
-      () => {
-        for (const id of ids) taken.delete(id)
-      }
-    )
+    return Effect.map(Effect.tap(endHanging, tell), () => {
+      for (const id of ids) taken.delete(id)
+    })
   })
 
   /** Two members that take over at once fence the same id twice, which does no harm. */
@@ -263,7 +260,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
       if (owner === undefined || fenced.has(owner)) continue
       fenced.add(owner)
       yield* Effect.logInfo(`Ending the transaction that ${owner} has left open`)
-      yield* Effect.flatMap(open(owner), close)
+      yield* Effect.flatMap(open(owner), ({ close }) => close)
       taken.add(owner)
     }
   })
@@ -296,10 +293,8 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
               yield* drop
               // The new producer ends what the old one left pending, and only then do the offsets say how it went.
               yield* untilKnown(producer)
-              taken.add(transactionalId)
-              const committed = sent === undefined || error.reason._tag === "StaleGeneration"
-                ? yield* Effect.as(untilKnown(releaseTaken), false)
-                : yield* untilKnown(wasCommitted(sent))
+              const committed = sent !== undefined && error.reason._tag !== "StaleGeneration" &&
+                (yield* untilKnown(wasCommitted(sent)))
               if (!committed) return yield* error
             })
           )

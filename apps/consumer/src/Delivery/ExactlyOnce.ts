@@ -108,9 +108,13 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
                 problem = undefined
                 return Effect.as(Effect.logInfo(error.message), "stale" as const)
               }
-              problem = error.message
-              return Effect.logWarning(`${error.message}. Outcomes wait; trying again`).pipe(
-                Effect.andThen(Effect.sleep(RETRY_SPACING)),
+              const { message } = error
+              const isTold = message === problem
+              problem = message
+              return Effect.andThen(
+                isTold ? Effect.void : Effect.logWarning(`${message}. Outcomes wait; trying again`),
+                Effect.sleep(RETRY_SPACING)
+              ).pipe(
                 Effect.andThen(deliver(settled, also, membership))
               )
             })

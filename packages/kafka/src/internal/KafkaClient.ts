@@ -63,26 +63,42 @@ const connect: ISocketFactory = ({ host, onConnect, port, ssl }) => {
 const close = (socket: Net.Socket) => socket.destroy(new Error("the client has been closed"))
 
 /**
+ * What a client tells that connects to each address once: all that it is ever told by a broker comes from one and the same process, or from one that went before it.
+ * Connections that could not be made do not count.
+ */
+export interface OnceOnly {
+  /** A connection has ended, and not by us. */
+  readonly ended: () => void
+  /** One would have to be made again, because it has ended or its broker is silent. All connections have ended, and no more are made. */
+  readonly again: () => void
+}
+
+/**
  * A client of its own for each use: kafkajs keeps committed offsets per client, and one consumer would clear another's. Logs into Effect's logger.
  * A request is tried for about 6 s before it fails: longer waits are for the callers, who can say what they wait for.
  *
  * With the scope all its connections end, and no more are made: kafkajs forgets some, and what it still tries then would go on for minutes.
+ *
+ * With `onceOnly` it connects to each address once: see there.
  */
 export const makeClient = Effect.fnUntraced(
   function*(
     settings: KafkaSettings,
     clientId: string,
-    retry: RetryOptions = { initialRetryTime: 200, maxRetryTime: 1_000, factor: 0.2, multiplier: 2, retries: 8 }
+    retry: RetryOptions = { initialRetryTime: 200, maxRetryTime: 1_000, factor: 0.2, multiplier: 2, retries: 8 },
+    onceOnly?: OnceOnly
   ): Effect.fn.Return<Client, never, Scope.Scope> {
     const runFork = Effect.runForkWith(yield* Effect.context<never>())
     const sockets = new Set<Net.Socket>()
+    const connected = new Set<string>()
     let closed = false
-    yield* Effect.addFinalizer(() =>
-      Effect.sync(() => {
-        closed = true
-        for (const socket of sockets) close(socket)
-      })
-    )
+
+    const end = () => {
+      closed = true
+      for (const socket of sockets) close(socket)
+    }
+
+    yield* Effect.addFinalizer(() => Effect.sync(end))
 
     return new Kafka({
       clientId,
@@ -93,10 +109,24 @@ export const makeClient = Effect.fnUntraced(
       requestTimeout: 15_000,
       retry,
       socketFactory: (options) => {
+        const address = `${options.host}:${options.port}`
+        if (!closed && onceOnly !== undefined && connected.has(address)) {
+          end()
+          onceOnly.again()
+        }
         if (closed) return close(new Net.Socket())
-        const socket = connect(options)
+        const socket = connect({
+          ...options,
+          onConnect: () => {
+            connected.add(address)
+            options.onConnect()
+          }
+        })
         sockets.add(socket)
-        return socket.once("close", () => sockets.delete(socket))
+        return socket.once("close", () => {
+          sockets.delete(socket)
+          if (!closed && connected.has(address)) onceOnly?.ended()
+        })
       },
       logLevel: logLevel.INFO,
       logCreator: () => (entry: LogEntry) => {
