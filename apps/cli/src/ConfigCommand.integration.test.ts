@@ -1,4 +1,6 @@
-import { assert, layer } from "@effect/vitest"
+import { assert, describe, layer } from "@effect/vitest"
+import { isJavaMissing, layerGuarded, PASSWORD, settingsOf } from "@origin-regions/kafka/fixtures/GuardedBroker"
+import { allow, CLUSTER } from "@origin-regions/kafka/fixtures/KafkaAcls"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { readKafkaSettings } from "@origin-regions/kafka/KafkaSettings"
 import { Api } from "@origin-regions/testkit/Api"
@@ -79,6 +81,7 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("origin
         [`topic ${environment.DEAD_LETTERS_TOPIC}`]: "3 partitions, Write is allowed",
         [`group ${group}`]: "its coordinator answers, Read is allowed",
         "transactions": `their coordinator answers, ids that begin with ${group}- are allowed`,
+        "transactions that a broker forgets": "what ends them is allowed",
         [`API at ${environment.CLOUDFLARE_BASE_URL}`]: "answers",
         "API credential": "may read, and generation 2 answered",
         "allow rules": "none: every source may change every zone"
@@ -178,4 +181,30 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("origin
       assert.notInclude(JSON.stringify(ran), "two words")
       assert.strictEqual((yield* run(yield* working, "--zone", "no zone")).code, 2)
     }))
+})
+
+const Guarded = Layer.unwrap(Effect.map(settingsOf("admin"), KafkaAdmin.layer)).pipe(
+  Layer.provideMerge(Layer.merge(layerGuarded("unless named"), Api.layer))
+)
+
+describe.skipIf(isJavaMissing)("origin-regions config check, on a broker with an authorizer,", () => {
+  layer(Guarded, { excludeTestServices: true, timeout: "2 minutes" })((it) => {
+    it.effect("warns of what is not allowed that is needed rarely", () =>
+      Effect.gen(function*() {
+        const environment = {
+          ...(yield* working),
+          KAFKA_SASL_MECHANISM: "PLAIN",
+          KAFKA_SASL_USERNAME: "alice",
+          KAFKA_SASL_PASSWORD: PASSWORD
+        }
+        const owner = yield* settingsOf("admin")
+        yield* allow(owner, { resource: "cluster", name: CLUSTER, operation: "Alter", principal: "User:bob" })
+        const ran = yield* run(environment)
+        assert.deepStrictEqual([ran.code, ran.stderr], [0, ""])
+        assert.match(
+          ran.stdout,
+          /^! {2}transactions that a broker forgets +the consumer could not end one .* needs ACLs for Alter on the cluster$/m
+        )
+      }))
+  })
 })

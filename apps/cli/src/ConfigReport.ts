@@ -3,10 +3,13 @@ import type { SettingValue } from "@origin-regions/settings/SettingValue"
 import { CliOutput } from "effect/cli"
 import { textColumns } from "./TextColumns.ts"
 
-/** What came of one check. `unknown`: it can't be made, or nothing can be told without something that it rests on. */
+/**
+ * What came of one check. `warning`: the consumer works, but for something that is rare. `unknown`: it can't be made, or nothing can be told without something that it
+ * rests on.
+ */
 export interface Finding {
   readonly check: string
-  readonly result: "ok" | "failed" | "unknown"
+  readonly result: "ok" | "warning" | "failed" | "unknown"
   readonly detail: string
 }
 
@@ -21,7 +24,7 @@ export interface ConfigReport {
 export const failedCount = (findings: ReadonlyArray<Finding>): number =>
   findings.filter(({ result }) => result === "failed").length
 
-const MARKS = { ok: "✓", failed: "✗", unknown: "?" } as const
+const MARKS = { ok: "✓", warning: "!", failed: "✗", unknown: "?" } as const
 
 const fromOf = ({ from, name }: SettingValue, file: string | undefined): string =>
   from === "nowhere"

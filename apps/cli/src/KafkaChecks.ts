@@ -89,7 +89,7 @@ export const checkKafka = (settings: Settings): Effect.Effect<ReadonlyArray<Find
       ...bootstrap,
       ...members,
       ...found,
-      ...delivery === "exactly-once" ? [yield* transactions(groupId)] : [],
+      ...delivery === "exactly-once" ? [yield* transactions(groupId), yield* forgotten(deadLettersTopic)] : [],
       unknown("writing to topics", "can't be tried without a record; what is allowed was looked at")
     ]
   }).pipe(Effect.provide(Layer.merge(KafkaInspection.layer(settings.kafka), KafkaAdmin.layer(settings.kafka))))
@@ -113,3 +113,35 @@ const transactions = (groupId: string) =>
         Effect.as(`their coordinator answers, ids that begin with ${groupId}- are allowed`)
       )
     ))
+
+const OFFSETS_TOPIC = "__consumer_offsets"
+
+/** Nothing is to be read where there is no such topic yet. */
+const mayRead = (topic: string) =>
+  Effect.flatMap(KafkaInspection, (inspection) =>
+    inspection.topic(topic).pipe(
+      Effect.map(({ operations }) => operations.includes("Read")),
+      Effect.catchReason("KafkaError", "UnknownTopic", () => Effect.succeed(true)),
+      Effect.catchReason("KafkaError", "Unauthorized", () => Effect.succeed(false))
+    ))
+
+/** Without these the consumer works, until a broker forgets to end a transaction. */
+const forgotten = (deadLettersTopic: string): Effect.Effect<Finding, never, KafkaInspection> =>
+  Effect.gen(function*() {
+    const inspection = yield* KafkaInspection
+    const needs = [
+      ...(yield* inspection.cluster).includes("Alter") ? [] : ["Alter on the cluster"],
+      ...(yield* mayRead(OFFSETS_TOPIC)) ? [] : [`Read on the topic ${OFFSETS_TOPIC}`],
+      ...(yield* mayRead(deadLettersTopic)) ? [] : [`Read on the topic ${deadLettersTopic}`]
+    ]
+    const check = "transactions that a broker forgets"
+    return needs.length === 0
+      ? { check, result: "ok", detail: "what ends them is allowed" } as const
+      : {
+        check,
+        result: "warning",
+        detail: `the consumer could not end one (docs/guarantees.md, "When something hangs"): its user needs ACLs for ${
+          needs.join(", ")
+        }`
+      } as const
+  }).pipe(Effect.catch(({ message }) => Effect.succeed(unknown("transactions that a broker forgets", message))))

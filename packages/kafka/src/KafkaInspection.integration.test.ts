@@ -1,9 +1,8 @@
 import { assert, describe, layer } from "@effect/vitest"
-import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
-import { Effect, Layer, Redacted } from "effect"
-import { spawnSync } from "node:child_process"
+import { Effect, Layer } from "effect"
 import { randomUUID } from "node:crypto"
-import { join } from "node:path"
+import { isJavaMissing, layerGuarded, settingsOf } from "./fixtures/GuardedBroker.ts"
+import { type Acl, allow, CLUSTER } from "./fixtures/KafkaAcls.ts"
 import { accessCluster, COORDINATOR_OF } from "./internal/ClusterAccess.ts"
 import { layerSharedKafka, newTopic, sendValues, TestSettings } from "./internal/fixtures/TestKafka.ts"
 import { makeClient } from "./internal/KafkaClient.ts"
@@ -11,11 +10,6 @@ import { transactions } from "./internal/PatchedKafkaJS.ts"
 import { KafkaAdmin } from "./KafkaAdmin.ts"
 import type { KafkaError } from "./KafkaError.ts"
 import { KafkaInspection } from "./KafkaInspection.ts"
-import type { KafkaSettings } from "./KafkaSettings.ts"
-
-const home = process.env["JAVA_HOME"] ?? ""
-// The broker that is made here runs on the JVM; without one, this is reported as skipped.
-const isJavaMissing = spawnSync(home === "" ? "java" : join(home, "bin", "java"), ["-version"]).status !== 0
 
 /** What the coordinator of an id says of it. */
 const describeTransaction = Effect.fnUntraced(function*(transactionalId: string) {
@@ -47,8 +41,9 @@ layer(Inspection, { excludeTestServices: true, timeout: "2 minutes" })("KafkaIns
       yield* sendValues(topic, ["v"])
       assert.deepStrictEqual(yield* inspection.topic(topic), {
         partitions: 3,
-        operations: ["Read", "Write", "Describe"]
+        operations: ["Read", "Write", "Alter", "Describe"]
       })
+      assert.deepStrictEqual(yield* inspection.cluster, ["Alter", "Describe"])
       yield* inspection.fetch(topic, yield* admin.endOffsets(topic))
       const id = `group-${randomUUID()}`
       assert.deepStrictEqual(yield* inspection.group(id), ["Read", "Describe"])
@@ -68,69 +63,19 @@ layer(Inspection, { excludeTestServices: true, timeout: "2 minutes" })("KafkaIns
     }))
 })
 
-const PASSWORD = "s3cret"
-const login = (username: string) => ({ mechanism: "PLAIN", username, password: Redacted.make(PASSWORD) } as const)
-
-/** A broker that allows nobody anything but the admin. */
-const Guarded = KafkaBroker.layerJvm({
-  properties: {
-    "listener.security.protocol.map": "HOST:SASL_PLAINTEXT,BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    "listener.name.host.sasl.enabled.mechanisms": "PLAIN",
-    "listener.name.host.plain.sasl.jaas.config":
-      `org.apache.kafka.common.security.plain.PlainLoginModule required user_admin="${PASSWORD}" user_alice="${PASSWORD}";`,
-    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-    // The brokers among themselves, and the test kit's probe.
-    "super.users": "User:admin;User:ANONYMOUS"
-  }
-})
-
-/** Kafka's numbers. */
-const resources = { topic: 2, group: 3, transactionalId: 5 } as const
-const LITERAL = 3
-const PREFIXED = 4
-const ALLOW = 3
-const operations = { Read: 3, Write: 4, Describe: 8 } as const
-
-const settingsOf = (username: string) =>
-  Effect.map(KafkaBroker, ({ brokers }): KafkaSettings => ({ brokers, tls: undefined, sasl: login(username) }))
-
 const reasonOf = <A>(effect: Effect.Effect<A, KafkaError, KafkaInspection>) =>
   Effect.map(Effect.flip(effect), ({ reason }) => reason._tag)
 
 describe.skipIf(isJavaMissing)("A broker with an authorizer", () => {
-  layer(Guarded, { excludeTestServices: true, timeout: "2 minutes" })((it) => {
-    const allow = Effect.fnUntraced(
-      function*(
-        resource: keyof typeof resources,
-        name: string,
-        operation: keyof typeof operations,
-        pattern: number = LITERAL
-      ) {
-        const admin = (yield* makeClient(yield* settingsOf("admin"), "admin")).admin()
-        yield* Effect.promise(async () => {
-          await admin.connect()
-          await admin.createAcls({
-            acl: [{
-              resourceType: resources[resource],
-              resourceName: name,
-              resourcePatternType: pattern,
-              principal: "User:alice",
-              host: "*",
-              operation: operations[operation],
-              permissionType: ALLOW
-            }]
-          })
-        })
-      },
-      Effect.scoped
-    )
-
+  layer(layerGuarded(), { excludeTestServices: true, timeout: "2 minutes" })((it) => {
     it.effect("tells what each permission allows", () =>
       Effect.gen(function*() {
         const admin = yield* Layer.build(KafkaAdmin.layer(yield* settingsOf("admin")))
         const topic = yield* Effect.provide(newTopic(2), admin)
         const ends = yield* Effect.provide(KafkaAdmin.use(({ endOffsets }) => endOffsets(topic)), admin)
         const group = `group-${randomUUID()}`
+        const owner = yield* settingsOf("admin")
+        const allowAlice = (acl: Omit<Acl, "principal">) => allow(owner, { ...acl, principal: "User:alice" })
         yield* Effect.gen(function*() {
           const inspection = yield* KafkaInspection
           const unauthorized = "Unauthorized"
@@ -138,22 +83,26 @@ describe.skipIf(isJavaMissing)("A broker with an authorizer", () => {
           assert.strictEqual(yield* reasonOf(inspection.group(group)), unauthorized)
           assert.strictEqual(yield* reasonOf(inspection.transactionalId(`${group}-1`)), unauthorized)
 
-          yield* allow("topic", topic, "Describe")
+          yield* allowAlice({ resource: "topic", name: topic, operation: "Describe" })
           assert.deepStrictEqual(yield* inspection.topic(topic), { partitions: 2, operations: ["Describe"] })
           assert.strictEqual(yield* reasonOf(inspection.fetch(topic, ends)), unauthorized)
-          yield* allow("topic", topic, "Read")
+          yield* allowAlice({ resource: "topic", name: topic, operation: "Read" })
           assert.deepStrictEqual((yield* inspection.topic(topic)).operations, ["Read", "Describe"])
           yield* inspection.fetch(topic, ends)
 
-          yield* allow("group", group, "Describe")
+          yield* allowAlice({ resource: "group", name: group, operation: "Describe" })
           assert.deepStrictEqual(yield* inspection.group(group), ["Describe"])
-          yield* allow("group", group, "Read")
+          yield* allowAlice({ resource: "group", name: group, operation: "Read" })
           assert.deepStrictEqual(yield* inspection.group(group), ["Read", "Describe"])
 
-          yield* allow("transactionalId", group, "Describe", PREFIXED)
+          yield* allowAlice({ resource: "transactionalId", name: group, operation: "Describe", pattern: "prefixed" })
           assert.strictEqual(yield* reasonOf(inspection.transactionalId(`${group}-1`)), unauthorized)
-          yield* allow("transactionalId", group, "Write", PREFIXED)
+          yield* allowAlice({ resource: "transactionalId", name: group, operation: "Write", pattern: "prefixed" })
           yield* inspection.transactionalId(`${group}-1`)
+
+          assert.deepStrictEqual(yield* inspection.cluster, [])
+          yield* allowAlice({ resource: "cluster", name: CLUSTER, operation: "Alter" })
+          assert.deepStrictEqual(yield* inspection.cluster, ["Alter", "Describe"])
         }).pipe(Effect.provide(KafkaInspection.layer(yield* settingsOf("alice"))))
       }))
   })

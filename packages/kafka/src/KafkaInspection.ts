@@ -8,13 +8,13 @@ import type { KafkaError } from "./KafkaError.ts"
 import type { KafkaSettings } from "./KafkaSettings.ts"
 
 /** Kafka's names of operations that can be allowed, of those that matter here. */
-export type Operation = "Read" | "Write" | "Describe"
+export type Operation = "Read" | "Write" | "Alter" | "Describe"
 
 /** By Kafka's codes of operations (`AclOperation`). */
-const codes: Readonly<Record<Operation, number>> = { Read: 3, Write: 4, Describe: 8 }
+const codes: Readonly<Record<Operation, number>> = { Read: 3, Write: 4, Alter: 7, Describe: 8 }
 
 const operationsOf = (bits: number): ReadonlyArray<Operation> =>
-  (["Read", "Write", "Describe"] as const).filter((operation) => (bits & (1 << codes[operation])) !== 0)
+  (["Read", "Write", "Alter", "Describe"] as const).filter((operation) => (bits & (1 << codes[operation])) !== 0)
 
 /** A broker, by the address that it gives to clients. */
 export interface BrokerAddress {
@@ -39,6 +39,8 @@ export class KafkaInspection extends Context.Service<KafkaInspection, {
   readonly brokers: Effect.Effect<ReadonlyArray<BrokerAddress>, KafkaError>
   /** Connects to a broker by the address that it gives to clients. */
   readonly connect: (broker: BrokerAddress) => Effect.Effect<void, KafkaError>
+  /** What we may do with the cluster as a whole. */
+  readonly cluster: Effect.Effect<ReadonlyArray<Operation>, KafkaError>
   readonly topic: (topic: string) => Effect.Effect<TopicAccess, KafkaError>
   /** Fetches nothing from the end of all partitions, each from its leader. */
   readonly fetch: (topic: string, ends: ReadonlyMap<number, number>) => Effect.Effect<void, KafkaError>
@@ -165,6 +167,10 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
       ask(`connect to the broker ${broker.nodeId} at ${broker.address}`, async (cluster) => {
         await cluster.findBroker(broker)
       })
+    ),
+    cluster: ask(
+      "look up what is allowed on the cluster",
+      async (cluster) => operationsOf(await send(await anyBroker(cluster), "Metadata", inspection.describeCluster()))
     ),
     topic: Effect.fn("KafkaInspection.topic")((topic: string) =>
       ask(`look up the topic ${topic}`, async (cluster) => {

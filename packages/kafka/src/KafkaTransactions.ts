@@ -1,4 +1,4 @@
-import { Context, Duration, Effect, Fiber, Layer, Schedule, Scope, Semaphore } from "effect"
+import { Context, Duration, Effect, Fiber, Latch, Layer, Schedule, Scope, Semaphore } from "effect"
 import { accessCluster } from "./internal/ClusterAccess.ts"
 import { fencedBy, type GroupGeneration, UNSTABLE_OFFSET_COMMIT } from "./internal/GroupFencing.ts"
 import { makeHangingTransactions } from "./internal/HangingTransactions.ts"
@@ -102,13 +102,6 @@ const untilKnown = <A>(effect: Effect.Effect<A, KafkaError>): Effect.Effect<A> =
 const step = <A>(run: () => Promise<A>) =>
   Effect.tryPromise({ try: run, catch: (error) => kafkaError("publish outcomes with their progress", error) })
 
-const tell = (problem: string | undefined): Effect.Effect<void> =>
-  problem === undefined
-    ? Effect.void
-    : Effect.logError(
-      `What the last transaction of a producer may have left open can't be ended (${problem}): see the runbook on hanging transactions`
-    )
-
 const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: TransactionOptions) {
   const { groupId, ownerOf, topic, transactionalId } = options
   const admin = yield* KafkaAdmin
@@ -117,18 +110,33 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
   const readOffsets = makeOffsetReader(cluster)
   const hanging = makeHangingTransactions(cluster, options.outputTopics)
   const scope = yield* Effect.scope
+  const connectionLost = yield* Latch.make(false)
   let current: TransactionalProducer | undefined
   const oneAtATime = yield* Semaphore.make(1)
   let waitsFor: PendingTransaction | undefined
 
   /** Ids that were taken from whoever had them, until it has been seen that nothing of theirs hangs. */
   const taken = new Set<string>()
+  /** What was last told of what can't be ended. */
+  let told: string | undefined
   /** Whether a former producer of ours may have left something hanging. */
   let mayHang = false
 
+  /** A credential that may not look for what hangs is told about once, and not after every rebalance. */
+  const tell = (problem: string | undefined): Effect.Effect<void> => {
+    if (problem === undefined || problem === told) return Effect.void
+    told = problem
+    return Effect.logError(
+      `What the last transaction of a producer may have left open can't be ended (${problem}): see the runbook on hanging transactions`
+    )
+  }
+
   /** A producer that holds the id from now on: whoever had it is fenced, and what it left open is ended. */
   const open = (id: string) =>
-    Effect.andThen(hanging.note(id), Effect.provideService(takeTransactionalId(settings, id), Scope.Scope, scope))
+    Effect.andThen(
+      hanging.note(id),
+      Effect.provideService(takeTransactionalId(settings, id, () => connectionLost.openUnsafe()), Scope.Scope, scope)
+    )
 
   const give = Effect.sync(() => {
     mayHang = true
@@ -147,6 +155,13 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
     mayHang = false
     return current
   })
+
+  /** Nor may it hang until there is a next one: nobody could read what was published. */
+  const renewing = connectionLost.await.pipe(
+    Effect.andThen(Effect.sync(() => connectionLost.closeUnsafe())),
+    Effect.andThen(Effect.retry(oneAtATime.withPermit(producer), Schedule.spaced(RETRY_SPACING))),
+    Effect.forever
+  )
 
   const run = Effect.fnUntraced(
     function*({ begin }: TransactionalProducer, { generation, offsets, records }: Transaction) {
@@ -188,13 +203,6 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
     return problems.length === 0 ? undefined : problems.join("; ")
   })
 
-  /** It may be we who have left it pending; nothing is to be done while that is being found out anyway. */
-  const endOwn = Effect.suspend(() =>
-    mayHang || current?.hasLostConnection() === true
-      ? Effect.asVoid(oneAtATime.withPermitsIfAvailable(1)(producer))
-      : Effect.void
-  )
-
   const stableOffsets = Effect.fn("KafkaTransactions.stableOffsets")(
     function*(
       partitions: ReadonlyArray<number>,
@@ -218,6 +226,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
         if (pending.length === 0) {
           yield* releaseTaken
           const committed = offsets.filter(({ offset }) => offset >= 0)
+          if (takeOver) yield* Effect.forkIn(endOfOthers(committed), scope)
           return yield* headsOf(
             offsets.map(({ partition }) => partition),
             new Map(committed.map(({ metadata, offset, partition }) => [partition, { offset, metadata }])),
@@ -225,7 +234,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
           )
         }
         waitsFor = { partitions: pending, seconds: Math.floor(poll * Duration.toMillis(POLL_SPACING) / 1000), problem }
-        if (takeOver && poll >= GRACE_POLLS) yield* Effect.andThen(endPending(pending, fenced), endOwn)
+        if (takeOver && poll >= GRACE_POLLS) yield* endPending(pending, fenced)
         if (poll > 0 && poll % pollsIn(LOOK_AFTER) === 0) problem = yield* endHanging
         if (poll > 0 && poll % pollsIn(HANGING_AFTER) === 0) {
           yield* Effect.logError(
@@ -250,6 +259,22 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
     return Effect.map(Effect.tap(endHanging, tell), () => {
       for (const id of ids) taken.delete(id)
     })
+  })
+
+  /** What former owners have left open beyond these partitions' offsets: those say nothing of it. */
+  const endOfOthers = Effect.fnUntraced(function*(committed: ReadonlyArray<{ readonly metadata: string }>) {
+    const owners = new Set(committed.map(({ metadata }) => ownerOf(metadata)))
+    for (const owner of owners) {
+      if (owner === undefined || owner === transactionalId) continue
+      yield* Effect.andThen(hanging.over(owner), hanging.end(owner)).pipe(
+        Effect.retry({
+          schedule: Schedule.spaced(RETRY_SPACING),
+          while: ({ reason }) => reason._tag === "Unreachable"
+        }),
+        Effect.catch(({ message }) => Effect.succeed(message)),
+        Effect.flatMap(tell)
+      )
+    }
   })
 
   /** Two members that take over at once fence the same id twice, which does no harm. */
@@ -277,6 +302,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
     )
 
   yield* Effect.addFinalizer(() => drop)
+  yield* Effect.forkScoped(renewing)
   return KafkaTransactions.of({
     stableOffsets,
     pending: () => waitsFor,

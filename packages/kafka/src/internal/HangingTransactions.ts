@@ -19,9 +19,11 @@ import {
 export interface HangingTransactions {
   /** Before an id is taken: afterwards its coordinator does not tell any more how the last transaction ended, or will. */
   readonly note: (transactionalId: string) => Effect.Effect<void, KafkaError>
+  /** Waits until no transaction of an id is under way, or for ten seconds: who begins others can look by itself. */
+  readonly over: (transactionalId: string) => Effect.Effect<void, KafkaError>
   /**
-   * Ends what an id that nobody uses any more has left hanging, the way its coordinator has ended the rest. Succeeds with what keeps it from doing so, for a log line,
-   * or with nothing.
+   * Ends what the last transaction of an id has left hanging, the way its coordinator has ended the rest, whoever has the id. Succeeds with what keeps it from doing so, for
+   * a log line, or with nothing.
    */
   readonly end: (transactionalId: string) => Effect.Effect<string | undefined, KafkaError>
 }
@@ -47,6 +49,10 @@ const movedCoordinator: ReadonlySet<number> = new Set([14, 15, 16])
 /** How often a coordinator is asked that is not one yet: its topic is being created, or loaded. */
 const COORDINATOR_ATTEMPTS = 100
 const COORDINATOR_SPACING = Duration.millis(50)
+
+/** How often it is asked whether a transaction is over. */
+const OVER_ATTEMPTS = 10
+const OVER_SPACING = Duration.seconds(1)
 
 const send = async <A>(broker: ClusterBroker, request: ProtocolRequest<A>): Promise<A> => {
   try {
@@ -152,18 +158,19 @@ export const makeHangingTransactions = (
   const look = Effect.fnUntraced(function*(transactionalId: string) {
     const operation = "look for transactions that hang"
     const before = yield* describe(operation, transactionalId)
-    if (before === undefined || unfinished.has(before.state)) return []
+    if (before === undefined || unfinished.has(before.state)) return { open: [] }
     const topics = [OFFSETS_TOPIC, ...outputTopics]
     const open = yield* ask(operation, (cluster) => openOf(cluster, topics, before.producerId))
-    if (open.length === 0) return []
-    // Somebody who uses the id after all can have begun and ended transactions meanwhile.
-    return isSame(before, yield* describe(operation, transactionalId)) ? open : []
+    if (open.length === 0) return { open }
+    // Who uses the id can have begun and ended transactions meanwhile.
+    return isSame(before, yield* describe(operation, transactionalId))
+      ? { open, committed: commits[before.state] ?? noted.get(transactionalId) }
+      : { open: [] }
   })
 
   const end = Effect.fnUntraced(function*(transactionalId: string) {
-    const found = yield* look(transactionalId)
+    const { committed, open: found } = yield* look(transactionalId)
     if (found.length === 0) return undefined
-    const committed = noted.get(transactionalId)
     if (committed === undefined) return "whether it was committed is not known any more"
     const places = found.map(({ partition, topic }) => `${topic}-${partition}`).join(", ")
     yield* Effect.logWarning(
@@ -183,6 +190,15 @@ export const makeHangingTransactions = (
         const committed = commits[description?.state ?? ""]
         if (committed !== undefined) noted.set(transactionalId, committed)
       }),
+    over: (transactionalId) =>
+      describe("look for transactions that hang", transactionalId).pipe(
+        Effect.repeat({
+          while: (description) => unfinished.has(description?.state ?? ""),
+          schedule: Schedule.spaced(OVER_SPACING),
+          times: OVER_ATTEMPTS
+        }),
+        Effect.asVoid
+      ),
     end: (transactionalId) =>
       Effect.catchIf(
         end(transactionalId),

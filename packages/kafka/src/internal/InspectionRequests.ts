@@ -48,6 +48,28 @@ export interface FoundCoordinator {
   readonly nodeId: number
 }
 
+const readMetadata = (decoder: Decoder) => {
+  decoder.readInt32()
+  decoder.readArray((broker) => [broker.readInt32(), broker.readString(), broker.readInt32(), broker.readString()])
+  decoder.readString()
+  decoder.readInt32()
+  const topics = decoder.readArray((each): InspectedTopic => {
+    const errorCode = each.readInt16()
+    each.readString()
+    each.readBoolean()
+    const partitions = each.readArray((of) => {
+      of.readInt16()
+      const partition = of.readInt32()
+      const leader = of.readInt32()
+      of.readInt32()
+      for (const _ of ["replicas", "in-sync replicas", "offline replicas"]) of.readArray((node) => node.readInt32())
+      return { partition, leader }
+    })
+    return { errorCode, partitions, operations: each.readInt32() }
+  })
+  return { topics, operations: decoder.readInt32() }
+}
+
 export const inspectionRequests = (require: ReturnType<typeof createRequire>) => {
   const EncoderClass = require("kafkajs/src/protocol/encoder") as new() => Encoder
   const DecoderClass = require("kafkajs/src/protocol/decoder") as new(bytes: Buffer) => Decoder
@@ -76,30 +98,15 @@ export const inspectionRequests = (require: ReturnType<typeof createRequire>) =>
       requestOf(
         "Metadata",
         (encoder) => encoder.writeArray([topic]).writeBoolean(false).writeBoolean(false).writeBoolean(true),
-        (decoder) => {
-          decoder.readInt32()
-          decoder.readArray((
-            broker
-          ) => [broker.readInt32(), broker.readString(), broker.readInt32(), broker.readString()])
-          decoder.readString()
-          decoder.readInt32()
-          return decoder.readArray((each): InspectedTopic => {
-            const errorCode = each.readInt16()
-            each.readString()
-            each.readBoolean()
-            const partitions = each.readArray((of) => {
-              of.readInt16()
-              const partition = of.readInt32()
-              const leader = of.readInt32()
-              of.readInt32()
-              for (const _ of ["replicas", "in-sync replicas", "offline replicas"]) {
-                of.readArray((node) => node.readInt32())
-              }
-              return { partition, leader }
-            })
-            return { errorCode, partitions, operations: each.readInt32() }
-          })[0]
-        }
+        (decoder) => readMetadata(decoder).topics[0]
+      ),
+
+    /** A bit for each operation that is allowed on the cluster. */
+    describeCluster: (): ProtocolRequest<number> =>
+      requestOf(
+        "Metadata",
+        (encoder) => encoder.writeArray([]).writeBoolean(false).writeBoolean(true).writeBoolean(false),
+        (decoder) => readMetadata(decoder).operations
       ),
 
     /** `type` is Kafka's `key_type`. */

@@ -12,14 +12,22 @@ layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("A 
       const { brokers } = yield* KafkaBroker
       const proxy = yield* makeKafkaProxy(brokers[0] ?? "")
       const topic = yield* newTopic()
-      const producer = yield* takeTransactionalId(settingsFor(proxy.address), `transactions-${randomUUID()}`)
+      let told = false
+      const producer = yield* takeTransactionalId(
+        settingsFor(proxy.address),
+        `transactions-${randomUUID()}`,
+        () => {
+          told = true
+        }
+      )
       const first = yield* producer.begin
       yield* Effect.promise(() => first.send({ topic, messages: [{ value: "one" }] }))
       yield* Effect.promise(() => first.commit())
-      assert.isFalse(producer.hasLostConnection())
+      assert.isFalse(told || producer.hasLostConnection())
 
       yield* proxy.down
-      yield* until(producer.hasLostConnection)
+      yield* until(() => told)
+      assert.isTrue(producer.hasLostConnection())
       yield* proxy.up
       const broken = yield* Effect.forkChild(Effect.flip(producer.broken))
       assert.isUndefined(broken.pollUnsafe())

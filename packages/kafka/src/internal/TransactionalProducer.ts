@@ -29,9 +29,9 @@ export interface TransactionalProducer {
 const attempt = <A>(operation: string, run: () => Promise<A>) =>
   Effect.tryPromise({ try: run, catch: (error) => kafkaError(operation, error) })
 
-/** Takes a transactional id: whoever had it is fenced from now on, and what it left open is ended. */
+/** Takes a transactional id: whoever had it is fenced from now on, and what it left open is ended. `connectionLost` is called as soon as a connection ends. */
 export const takeTransactionalId = Effect.fnUntraced(
-  function*(settings: KafkaSettings, transactionalId: string) {
+  function*(settings: KafkaSettings, transactionalId: string, connectionLost: () => void) {
     const scope = yield* Scope.fork(yield* Effect.scope)
     const broken = Deferred.makeUnsafe<never, KafkaError>()
     let hasLostConnection = false
@@ -45,9 +45,11 @@ export const takeTransactionalId = Effect.fnUntraced(
         {
           ended: () => {
             hasLostConnection = true
+            connectionLost()
           },
           again: () => {
             hasLostConnection = true
+            connectionLost()
             Deferred.doneUnsafe(broken, Exit.fail(new KafkaError({ operation, reason })))
           }
         }
