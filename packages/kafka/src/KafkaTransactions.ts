@@ -127,7 +127,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
     if (problem === undefined || problem === told) return Effect.void
     told = problem
     return Effect.logError(
-      `What the last transaction of a producer may have left open can't be ended (${problem}): see the runbook on hanging transactions`
+      `What the last transaction of a producer may have left open can't be ended (${problem}): see docs/guarantees.md, "When something hangs"`
     )
   }
 
@@ -242,7 +242,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
               pending.join(", ")
             } of ${topic}, and is not its owner's any more${
               problem === undefined ? "" : ` (${problem})`
-            }: see the runbook on hanging transactions`
+            }: see docs/guarantees.md, "When something hangs"`
           )
         }
         yield* Effect.sleep(POLL_SPACING)

@@ -51,9 +51,10 @@ export const layerAtLeastOnce = (options: OutcomeTopics & { readonly requestsTop
           const live = settled.filter(({ task }) => !task.owner.lost)
           const records = yield* outcomeRecords(live)
           yield* producer.send(records).pipe(
-            Effect.tapError((error) => {
-              problem = error.message
-              return Effect.logWarning(`${error.message}. Outcomes wait; trying again`)
+            Effect.tapError(({ message }) => {
+              if (message === problem) return Effect.void
+              problem = message
+              return Effect.logWarning(`${message}. Outcomes wait; trying again`)
             }),
             Effect.retry(Schedule.spaced(RETRY_SPACING)),
             Effect.orDie

@@ -52,6 +52,13 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
       const history = yield* OutcomeHistory
       const turn = yield* Semaphore.make(1)
       let problem: string | undefined
+      /** Says why outcomes wait, once for each reason. */
+      const tell = (message: string): Effect.Effect<void> => {
+        if (message === problem) return Effect.void
+        problem = message
+        return Effect.logWarning(`${message}. Outcomes wait; trying again`)
+      }
+
       const commit = (due: () => ReadonlyArray<OwnedPartition>, membership: Membership): Effect.Effect<Delivered> =>
         Effect.suspend(() => plainCommit(due(), membership, clock.reached())).pipe(
           Effect.as<Delivered>("committed"),
@@ -108,13 +115,8 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
                 problem = undefined
                 return Effect.as(Effect.logInfo(error.message), "stale" as const)
               }
-              const { message } = error
-              const isTold = message === problem
-              problem = message
-              return Effect.andThen(
-                isTold ? Effect.void : Effect.logWarning(`${message}. Outcomes wait; trying again`),
-                Effect.sleep(RETRY_SPACING)
-              ).pipe(
+              return tell(error.message).pipe(
+                Effect.andThen(Effect.sleep(RETRY_SPACING)),
                 Effect.andThen(deliver(settled, also, membership))
               )
             })
