@@ -1,6 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import type { MappingOutcome } from "@origin-regions/domain/MappingOutcome"
-import type { SourceRecord } from "@origin-regions/domain/SourceRecord"
+import type { OutgoingRecord, SourceRecord } from "@origin-regions/domain/SourceRecord"
 import { Api } from "@origin-regions/testkit/Api"
 import * as ConsumerProcess from "@origin-regions/testkit/Consumer"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
@@ -38,7 +38,11 @@ const ADDED_HEADERS = 6
 const offsetOf = ({ headers }: SourceRecord) => Number(text(headers[4]?.value))
 
 /** The record that it was made of. */
-const bare = ({ headers, key, value }: SourceRecord) => ({ key, value, headers: headers.slice(ADDED_HEADERS) })
+const bare = ({ headers, key, value }: SourceRecord): OutgoingRecord => ({
+  key,
+  value,
+  headers: headers.slice(ADDED_HEADERS)
+})
 
 layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The consumer with allow rules", (it) => {
   it.effect("calls the API for what they allow alone, and applies the rest once they allow it", () =>

@@ -20,6 +20,7 @@ import {
   requestAt,
   sourceRecord,
   stale,
+  timeRefused,
   unreachable
 } from "./fixtures/ModelKafka.ts"
 import {
@@ -1087,6 +1088,28 @@ describe("An outage of Kafka", () => {
       assert.deepStrictEqual(lines, [
         "Warn Could not write (Transaction): no broker answers. Outcomes wait; trying again"
       ])
+    }))
+
+  it.effect("makes an outcome no older than its request, but as new as it is where Kafka refuses that", () =>
+    Effect.gen(function*() {
+      const { assign, calls, kafka, pipeline } = yield* makePipeline()
+      assign(0)
+      pipeline.handler.received(batchFrom(0, 0, 2))
+      const [first, second] = [yield* calls, yield* calls]
+      settle(first)
+      yield* published(kafka, 1)
+      let refusals = 1
+      kafka.hindrance = (what) => what === "Transaction" && refusals-- > 0 ? Effect.fail(timeRefused) : Effect.void
+      settle(second)
+      yield* quiet
+      yield* TestClock.adjust("500 millis")
+      yield* published(kafka, 2)
+      assert.deepStrictEqual(
+        kafka.taken.flatMap((each) =>
+          each._tag === "Transaction" ? each.records.map(({ record }) => record.timestamp) : []
+        ),
+        [requestAt(0, 0).timestamp, undefined]
+      )
     }))
 
   it.effect.each([true, false])(

@@ -15,11 +15,15 @@ export interface SourceRecord {
   readonly headers: ReadonlyArray<RecordHeader>
 }
 
-/** A Kafka record to be written whose parts are bytes, or text for UTF-8: text costs less than bytes that are made of it, where many records are written. */
+/**
+ * A Kafka record to be written whose parts are bytes, or text for UTF-8: text costs less than bytes that are made of it, where many records are written. Its `timestamp`, in
+ * milliseconds since 1970, is left out for when it is written.
+ */
 export interface WritableRecord {
   readonly key: Uint8Array | string | null
   readonly value: Uint8Array | string | null
   readonly headers: ReadonlyArray<{ readonly name: string; readonly value: Uint8Array | string | null }>
+  readonly timestamp?: number
 }
 
 /** A Kafka record to be written, in bytes. */

@@ -15,6 +15,7 @@ import {
   sourceRecord,
   stale,
   type Taken,
+  timeRefused,
   unreachable
 } from "../fixtures/ModelKafka.ts"
 import { PartitionProgress } from "../Progress.ts"
@@ -107,6 +108,12 @@ const commits = (kafka: ModelKafka) =>
     taken._tag === "Committed" ? [taken.offsets.find(({ partition }) => partition === 0)] : []
   )
 
+/** The same, settled so long before its request by the clock here. */
+const settledBefore = (each: SettledTask, ahead: number): SettledTask => ({
+  ...each,
+  settledAt: each.task.record.timestamp - ahead
+})
+
 describe("Delivery at least once", () => {
   it.effect("publishes outcomes in their order, each dead letter before its outcome, and commits all partitions at once", () =>
     Effect.gen(function*() {
@@ -152,6 +159,29 @@ describe("Delivery at least once", () => {
       assert.deepStrictEqual(
         lines,
         Array.from({ length: 2 }, () => "Warn Could not look up a setting: no broker answers")
+      )
+    }))
+
+  it.effect("makes an outcome no older than its request, but as new as it is where Kafka refuses that", () =>
+    Effect.gen(function*() {
+      const { delivery, kafka } = yield* makeDelivery
+      const owner = owned(0)
+      const { timestamp } = requestAt(0, 0)
+      yield* delivery.deliver(
+        [settledBefore(settled(owner), 1_000), settledBefore(settled(owner), -1_000)],
+        () => [],
+        membership(kafka)
+      )
+      let refusals = 1
+      kafka.hindrance = (what) => what === "Sent" && refusals-- > 0 ? Effect.fail(timeRefused) : Effect.void
+      const refused = yield* Effect.forkChild(
+        delivery.deliver([settledBefore(settled(owner), 1_000)], () => [], membership(kafka)).pipe(collectLines([]))
+      )
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(refused)
+      assert.deepStrictEqual(
+        kafka.taken.flatMap((each) => each._tag === "Sent" ? [each.record.timestamp] : []),
+        [timestamp, undefined, undefined]
       )
     }))
 

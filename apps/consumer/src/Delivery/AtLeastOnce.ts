@@ -6,7 +6,7 @@ import { type Delivered, Delivery, type Membership } from "../Delivery.ts"
 import { OutcomeHistory } from "../OutcomeHistory.ts"
 import { pipelineMetrics } from "../PipelineMetrics.ts"
 import type { OwnedPartition } from "../Task.ts"
-import { makeOutcomeRecords, type OutcomeTopics } from "./OutcomeRecords.ts"
+import { isTimeRefused, makeOutcomeRecords, type OutcomeTopics } from "./OutcomeRecords.ts"
 import { plainCommit } from "./PlainCommit.ts"
 
 const RETRY_SPACING = Duration.seconds(1)
@@ -49,9 +49,12 @@ export const layerAtLeastOnce = (options: OutcomeTopics & { readonly requestsTop
         problem: () => problem,
         deliver: Effect.fnUntraced(function*(settled, also, membership) {
           const live = settled.filter(({ task }) => !task.owner.lost)
-          const records = yield* outcomeRecords(live)
-          yield* producer.send(records).pipe(
-            Effect.tapError(({ message }) => {
+          let nowOnly = false
+          yield* Effect.suspend(() => outcomeRecords(live, nowOnly)).pipe(
+            Effect.flatMap(producer.send),
+            Effect.tapError((error) => {
+              const { message } = error
+              nowOnly = isTimeRefused(error) !== nowOnly
               if (message === problem) return Effect.void
               problem = message
               return Effect.logWarning(`${message}. Outcomes wait; trying again`)

@@ -6,7 +6,7 @@ import { type Delivered, Delivery, type Membership, type SettledTask } from "../
 import { OutcomeHistory } from "../OutcomeHistory.ts"
 import { pipelineMetrics } from "../PipelineMetrics.ts"
 import type { OwnedPartition } from "../Task.ts"
-import { makeOutcomeRecords, type OutcomeTopics } from "./OutcomeRecords.ts"
+import { isTimeRefused, makeOutcomeRecords, type OutcomeTopics } from "./OutcomeRecords.ts"
 import { plainCommit } from "./PlainCommit.ts"
 import { snapshotProgress } from "./ProgressSnapshot.ts"
 
@@ -76,9 +76,10 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
       const attempt = Effect.fnUntraced(function*(
         settled: ReadonlyArray<SettledTask>,
         also: () => ReadonlyArray<OwnedPartition>,
-        membership: Membership
+        membership: Membership,
+        nowOnly: boolean
       ) {
-        const records = yield* outcomeRecords(settled)
+        const records = yield* outcomeRecords(settled, nowOnly)
         const settling = Map.groupBy(settled.map(({ task }) => task), ({ owner }) => owner)
         let progress: ReturnType<typeof snapshotProgress> | undefined
         const offsets = Effect.flatMap(turn.take(1), () => {
@@ -103,12 +104,13 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
       const deliver = (
         settled: ReadonlyArray<SettledTask>,
         also: () => ReadonlyArray<OwnedPartition>,
-        membership: Membership
+        membership: Membership,
+        nowOnly = false
       ): Effect.Effect<Delivered> =>
         Effect.suspend(() => {
           const live = settled.filter(({ task }) => !task.owner.lost)
           if (live.length === 0) return Effect.succeed("committed")
-          return attempt(live, also, membership).pipe(
+          return attempt(live, also, membership, nowOnly).pipe(
             Effect.as<Delivered>("committed"),
             Effect.catch((error) => {
               if (error.reason._tag === "StaleGeneration") {
@@ -117,7 +119,7 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
               }
               return tell(error.message).pipe(
                 Effect.andThen(Effect.sleep(RETRY_SPACING)),
-                Effect.andThen(deliver(settled, also, membership))
+                Effect.andThen(deliver(settled, also, membership, isTimeRefused(error) !== nowOnly))
               )
             })
           )

@@ -1,6 +1,7 @@
 import { deadLetter } from "@origin-regions/domain/DeadLetter"
 import { mappingOutcome, outcomeRecord } from "@origin-regions/domain/MappingOutcome"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
+import type { KafkaError } from "@origin-regions/kafka/KafkaError"
 import type { AddressedRecord } from "@origin-regions/kafka/KafkaProducer"
 import { Duration, Effect, Schedule } from "effect"
 import { isDeadLettered, type SettledTask } from "../Delivery.ts"
@@ -12,7 +13,16 @@ export interface OutcomeTopics {
   readonly deadLettersTopic: string
 }
 
-/** The records that settled requests come to: an outcome for each, and a dead letter where it was not read or was given up. */
+/** What Kafka says of a timestamp that is too far from its own time. */
+export const isTimeRefused = ({ reason }: KafkaError): boolean =>
+  reason._tag === "Refused" && reason.type === "INVALID_TIMESTAMP"
+
+/**
+ * The records that settled requests come to: an outcome for each, and a dead letter where it was not read or was given up.
+ *
+ * An outcome is not older than its request, whatever time it is here: it is looked for from there on when the request comes again. Where Kafka refuses such a time, as an emitter has
+ * made it up, `nowOnly` leaves it out.
+ */
 export const makeOutcomeRecords = Effect.fnUntraced(function*(topics: OutcomeTopics) {
   const admin = yield* KafkaAdmin
   const deadLetterBytes = yield* Effect.cached(
@@ -23,17 +33,21 @@ export const makeOutcomeRecords = Effect.fnUntraced(function*(topics: OutcomeTop
     )
   )
 
-  const recordsOf = (settled: SettledTask, maxBytes: number): ReadonlyArray<AddressedRecord> => {
+  const recordsOf = (settled: SettledTask, maxBytes: number, nowOnly: boolean): ReadonlyArray<AddressedRecord> => {
     const { settledAt, settlement, task: { attempts, record, request } } = settled
     const outcome = mappingOutcome({ groupId: topics.groupId, record, request, settlement, attempts, settledAt })
-    const published = { topic: topics.outcomesTopic, record: outcomeRecord(outcome, record.key) }
+    const told = outcomeRecord(outcome, record.key)
+    const published = {
+      topic: topics.outcomesTopic,
+      record: record.timestamp > settledAt && !nowOnly ? { ...told, timestamp: record.timestamp } : told
+    }
     if (!isDeadLettered(settled)) return [published]
     const letter = deadLetter(record, { id: outcome.id, code: outcome.outcomecode }, maxBytes)
     return [{ topic: topics.deadLettersTopic, record: letter }, published]
   }
 
-  return Effect.fnUntraced(function*(settled: ReadonlyArray<SettledTask>) {
+  return Effect.fnUntraced(function*(settled: ReadonlyArray<SettledTask>, nowOnly: boolean) {
     const maxBytes = settled.some(isDeadLettered) ? yield* deadLetterBytes : 0
-    return settled.flatMap((each) => recordsOf(each, maxBytes))
+    return settled.flatMap((each) => recordsOf(each, maxBytes, nowOnly))
   })
 })

@@ -32,10 +32,11 @@ export const requestsOf = (records: ReadonlyArray<AddressedRecord>): ReadonlyArr
   return batches
 }
 
-const message = ({ headers, key, value }: WritableRecord) => ({
+const message = ({ headers, key, timestamp, value }: WritableRecord) => ({
   key,
   value,
   headers,
+  ...(timestamp === undefined ? undefined : { timestamp }),
   // Without a key a partition would be drawn anew for each retry, and the record could be written twice.
   ...(key === null ? { partition: 0 } : undefined)
 })
