@@ -22,14 +22,17 @@ export const runScript = <E extends { readonly message: string }>(
     Effect.catch((error) => Effect.as(printError(error.message), Runtime.getErrorExitCode(error))),
     Effect.provide([NodeServices.layer, Layer.succeed(References.MinimumLogLevel, "None")]),
     NodeRuntime.runMain({
-      teardown: (exit, onExit) => {
-        if (Exit.isSuccess(exit)) return onExit(Number(exit.value))
-        if (Cause.hasInterruptsOnly(exit.cause)) return onExit(interrupted)
-        return Runtime.defaultTeardown(exit, onExit)
+      teardown: (exit) => {
+        if (Exit.isSuccess(exit)) return end(Number(exit.value))
+        if (Cause.hasInterruptsOnly(exit.cause)) return end(interrupted)
+        return Runtime.defaultTeardown(exit, end)
       }
     })
   )
 }
+
+/** Once all is written. Left to itself, Node has been seen to spin for ever instead of ending, as a request of its own did not come to an end (24.21). */
+const end = (code: number) => process.stdout.write("", () => process.stderr.write("", () => process.exit(code)))
 
 const ctrlC = Effect.callback<void>((resume) => {
   const listener = () => resume(Effect.void)

@@ -151,7 +151,7 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
       const { send } = yield* KafkaProducer
       const sendOutcome = (offset: number) => send([{ topic, record: outcomeRecord(outcomeOf(0, offset), null) }])
       yield* sendOutcome(0)
-      const watching = yield* start({ args: ["watch"], environment })
+      const watching = yield* start({ args: ["--log-level", "none", "watch"], environment })
       // The head is printed once it is settled where to begin.
       yield* Queue.takeN(watching.lines, 2)
       yield* sendOutcome(1)
@@ -159,7 +159,8 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("origin-region
       yield* Queue.takeN(json.lines, 2)
       assert.match(yield* Queue.take(watching.lines), /unchanged: /)
       watching.child.kill("SIGINT")
-      const { stdout } = yield* watching.ended
+      const { code, stdout } = yield* watching.ended
+      assert.strictEqual(code, 0)
       assert.strictEqual(stdout.split("unchanged: ").length, 2)
     }))
 

@@ -6,6 +6,12 @@ import { runCommandLine } from "./CommandLine.ts"
 
 const args = process.argv.slice(2)
 
+/** `watch`, behind the options that stand before a command. */
+const isWatching = args.find((each, index) => !each.startsWith("-") && args[index - 1] !== "--log-level") === "watch"
+
+/** Once all is written. Left to itself, Node has been seen to spin for ever instead of ending, as a request of its own did not come to an end (24.21). */
+const end = (code: number) => process.stdout.write("", () => process.stderr.write("", () => process.exit(code)))
+
 // Whoever read us has had enough, as in `watch | head`.
 process.stdout.on("error", () => process.exit(0))
 
@@ -22,11 +28,11 @@ runCommandLine(process.env)(args).pipe(
   ]),
   NodeRuntime.runMain({
     disableErrorReporting: true,
-    teardown: (exit, onExit) => {
-      if (Exit.isSuccess(exit)) return onExit(Number(exit.value ?? 0))
+    teardown: (exit) => {
+      if (Exit.isSuccess(exit)) return end(Number(exit.value ?? 0))
       // Ctrl-C is how watching ends.
-      if (Cause.hasInterruptsOnly(exit.cause)) return onExit(args[0] === "watch" ? 0 : 130)
-      return Runtime.defaultTeardown(exit, onExit)
+      if (Cause.hasInterruptsOnly(exit.cause)) return end(isWatching ? 0 : 130)
+      return Runtime.defaultTeardown(exit, end)
     }
   })
 )
