@@ -185,12 +185,17 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
   /** A transaction that is given up half-way stays open until somebody else ends it, and so it may go on for a while. */
   const attempt = Effect.fnUntraced(function*(producer: TransactionalProducer, transaction: Transaction) {
     const running = yield* Effect.forkDetach(run(producer, transaction))
-    return yield* Effect.onInterrupt(Effect.raceFirst(Fiber.join(running), producer.broken), () =>
-      Effect.andThen(
-        Effect.timeoutOption(Fiber.await(running), END_TIMEOUT),
-        // Its connections end with the layer's scope.
-        give
-      ))
+    return yield* Effect.raceFirst(Fiber.join(running), producer.broken).pipe(
+      // Whatever it was waiting for, it goes no further.
+      Effect.tapError(() => Fiber.interrupt(running)),
+      Effect.onInterrupt(() =>
+        Effect.andThen(
+          Effect.timeoutOption(Fiber.await(running), END_TIMEOUT),
+          // Its connections end with the layer's scope.
+          give
+        )
+      )
+    )
   })
 
   /** What keeps transactions hanging that are nobody's any more, if anything does. */

@@ -82,11 +82,14 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
         const records = yield* outcomeRecords(settled, nowOnly)
         const settling = Map.groupBy(settled.map(({ task }) => task), ({ owner }) => owner)
         let progress: ReturnType<typeof snapshotProgress> | undefined
-        const offsets = Effect.flatMap(turn.take(1), () => {
-          const owners = new Set([...settling.keys(), ...also()])
-          progress = snapshotProgress(owners, clock.reached(), settling)
-          return membership.isOver ? Effect.fail(unknownFate) : Effect.succeed(progress.offsets)
-        })
+        // The turn is given back only where there is progress.
+        const offsets = Effect.uninterruptibleMask((interruptible) =>
+          Effect.flatMap(interruptible(turn.take(1)), () => {
+            const owners = new Set([...settling.keys(), ...also()])
+            progress = snapshotProgress(owners, clock.reached(), settling)
+            return membership.isOver ? Effect.fail(unknownFate) : Effect.succeed(progress.offsets)
+          })
+        )
         yield* transactions.commit({ records, generation: membership.assignment.generation, offsets }).pipe(
           Effect.tap(() =>
             Effect.sync(() => {
