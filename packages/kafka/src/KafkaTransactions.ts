@@ -108,7 +108,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
   const client = yield* makeClient(settings, "origin-regions-transactions", TRANSACTION_RETRY)
   const cluster = yield* accessCluster(client)
   const readOffsets = makeOffsetReader(cluster)
-  const hanging = makeHangingTransactions(cluster, options.outputTopics)
+  const hanging = makeHangingTransactions(cluster, groupId, options.outputTopics)
   const scope = yield* Effect.scope
   const connectionLost = yield* Latch.make(false)
   let current: TransactionalProducer | undefined

@@ -83,11 +83,26 @@ const describeOnce = async (cluster: Cluster, transactionalId: string): Promise<
     : send(coordinator, transactions.describeTransaction(transactionalId))
 }
 
-const leadersOf = async (cluster: Cluster, topics: ReadonlyArray<string>) => {
+/** Java's `String.hashCode`. */
+const javaHash = (text: string): number => {
+  let hash = 0
+  for (let index = 0; index < text.length; index++) hash = Math.imul(hash, 31) + text.charCodeAt(index) | 0
+  return hash
+}
+
+/** The partition that has a group's offsets: its coordinator is that partition's leader. */
+const offsetsPartition = (groupId: string, partitions: number): number => Math.abs(javaHash(groupId)) % partitions
+
+/** Where a group's transactions write: to some topics, and its offsets. */
+const leadersOf = async (cluster: Cluster, groupId: string, outputTopics: ReadonlyArray<string>) => {
   const leaders = new Map<number, Array<PartitionsOfTopic>>()
-  for (const topic of topics) {
+  for (const topic of [OFFSETS_TOPIC, ...outputTopics]) {
     await cluster.addTargetTopic(topic)
-    const byLeader = Map.groupBy(cluster.findTopicPartitionMetadata(topic), ({ leader }) => leader)
+    const all = cluster.findTopicPartitionMetadata(topic)
+    const written = topic === OFFSETS_TOPIC
+      ? all.filter(({ partitionId }) => partitionId === offsetsPartition(groupId, all.length))
+      : all
+    const byLeader = Map.groupBy(written, ({ leader }) => leader)
     for (const [leader, metadata] of byLeader) {
       const partitions = metadata.map(({ partitionId }) => partitionId)
       leaders.set(leader, [...(leaders.get(leader) ?? []), { topic, partitions }])
@@ -101,9 +116,14 @@ const failOf = async (cluster: Cluster, errorCode: number): Promise<void> => {
   if (errorCode !== 0) throw createErrorFromCode(errorCode)
 }
 
-const openOf = async (cluster: Cluster, topics: ReadonlyArray<string>, producerId: string) => {
+const openOf = async (
+  cluster: Cluster,
+  groupId: string,
+  outputTopics: ReadonlyArray<string>,
+  producerId: string
+) => {
   const open: Array<OpenTransaction> = []
-  for (const [leader, ofLeader] of await leadersOf(cluster, topics)) {
+  for (const [leader, ofLeader] of await leadersOf(cluster, groupId, outputTopics)) {
     const broker = await cluster.findBroker({ nodeId: leader })
     for (const { partitions, topic } of await send(broker, transactions.describeProducers(ofLeader))) {
       for (const { errorCode, partition, producers } of partitions) {
@@ -126,9 +146,10 @@ const endOf = async (
   for (const errorCode of await send(broker, transactions.writeMarker(marker))) await failOf(cluster, errorCode)
 }
 
-/** `outputTopics` are those that transactions write to, besides the group's offsets. */
+/** `outputTopics` are those that a group's transactions write to, besides its offsets. */
 export const makeHangingTransactions = (
   connect: () => Promise<Cluster>,
+  groupId: string,
   outputTopics: ReadonlyArray<string>
 ): HangingTransactions => {
   /** Whether the last transaction of an id was or will be committed. */
@@ -159,8 +180,7 @@ export const makeHangingTransactions = (
     const operation = "look for transactions that hang"
     const before = yield* describe(operation, transactionalId)
     if (before === undefined || unfinished.has(before.state)) return { open: [] }
-    const topics = [OFFSETS_TOPIC, ...outputTopics]
-    const open = yield* ask(operation, (cluster) => openOf(cluster, topics, before.producerId))
+    const open = yield* ask(operation, (cluster) => openOf(cluster, groupId, outputTopics, before.producerId))
     if (open.length === 0) return { open }
     // Who uses the id can have begun and ended transactions meanwhile.
     return isSame(before, yield* describe(operation, transactionalId))
