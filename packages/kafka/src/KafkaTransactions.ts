@@ -99,6 +99,13 @@ const untilKnown = <A>(effect: Effect.Effect<A, KafkaError>): Effect.Effect<A> =
     )
   })
 
+/** The same, in silence, as long as Kafka is away. */
+const untilReachable = <A>(effect: Effect.Effect<A, KafkaError>): Effect.Effect<A, KafkaError> =>
+  Effect.retry(effect, {
+    schedule: Schedule.spaced(RETRY_SPACING),
+    while: ({ reason }) => reason._tag === "Unreachable"
+  })
+
 const step = <A>(run: () => Promise<A>) =>
   Effect.tryPromise({ try: run, catch: (error) => kafkaError("publish outcomes with their progress", error) })
 
@@ -159,7 +166,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
   /** Nor may it hang until there is a next one: nobody could read what was published. */
   const renewing = connectionLost.await.pipe(
     Effect.andThen(Effect.sync(() => connectionLost.closeUnsafe())),
-    Effect.andThen(Effect.retry(oneAtATime.withPermit(producer), Schedule.spaced(RETRY_SPACING))),
+    Effect.andThen(Effect.ignore(untilReachable(oneAtATime.withPermit(producer)))),
     Effect.forever
   )
 
@@ -272,10 +279,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
     for (const owner of owners) {
       if (owner === undefined || owner === transactionalId) continue
       yield* Effect.andThen(hanging.over(owner), hanging.end(owner)).pipe(
-        Effect.retry({
-          schedule: Schedule.spaced(RETRY_SPACING),
-          while: ({ reason }) => reason._tag === "Unreachable"
-        }),
+        untilReachable,
         Effect.catch(({ message }) => Effect.succeed(message)),
         Effect.flatMap(tell)
       )
