@@ -16,6 +16,7 @@ import { produceRequest, requestEncoder } from "./ProduceRequest.ts"
 import { recordBatches } from "./RecordBatches.ts"
 import { recordDecoder } from "./RecordDecoder.ts"
 import { transactionRequests } from "./TransactionRequests.ts"
+import { hastenTransactions } from "./TransactionSteps.ts"
 
 /**
  * The one place where kafkajs is loaded, with its known defects mended before any of its classes is used. What is mended reaches into its
@@ -64,6 +65,8 @@ replaceModule("kafkajs/src/producer/sendMessages", completeSends(require))
 
 // It looks its coordinators up for every request to them.
 replaceModule("kafkajs/src/producer/eosManager", rememberCoordinators(require))
+
+hastenTransactions(require)
 
 /** Transactions are tried again soon: what they wait for is mostly the end of the one before, a few milliseconds away. */
 export const TRANSACTION_RETRY = { initialRetryTime: 2, maxRetryTime: 1_000, factor: 0.2, multiplier: 1.6, retries: 18 }
