@@ -19,8 +19,9 @@ interface Broker {
   endTxn(request: InTransaction): Promise<unknown>
 }
 
-/** How a coordinator stands in the transaction under way. */
+/** How a producer stands in its transaction under way, whichever broker its coordinator is just now. */
 interface Standing {
+  readonly producer: string
   /** The group whose offsets were in the last transaction that had any. */
   groupId: string | undefined
   /** Announcements of partitions that have no answer yet. */
@@ -59,16 +60,20 @@ const onceEnded = async <A>(ask: () => Promise<A>): Promise<A> => {
 export const hastenTransactions = (require: ReturnType<typeof createRequire>): void => {
   const { prototype: broker } = require("kafkajs/src/broker") as { readonly prototype: Broker }
   const { addOffsetsToTxn, addPartitionsToTxn, endTxn } = broker
-  const standings = new WeakMap<Broker, Standing>()
+  /** By transactional id, of the producer that had it last. */
+  const standings = new Map<string, Standing>()
 
-  const standingOf = (of: Broker): Standing => {
-    const known = standings.get(of) ?? { groupId: undefined, announcing: 0, offsets: undefined }
-    standings.set(of, known)
-    return known
+  const standingOf = ({ producerEpoch, producerId, transactionalId }: InTransaction): Standing => {
+    const producer = `${String(producerId)}/${producerEpoch}`
+    const known = standings.get(transactionalId)
+    if (known?.producer === producer) return known
+    const standing = { producer, groupId: undefined, announcing: 0, offsets: undefined }
+    standings.set(transactionalId, standing)
+    return standing
   }
 
   broker.addPartitionsToTxn = async function(request) {
-    const standing = standingOf(this)
+    const standing = standingOf(request)
     standing.announcing += 1
     const answer = await onceEnded(() => addPartitionsToTxn.call(this, request)).finally(() => {
       standing.announcing -= 1
@@ -83,14 +88,14 @@ export const hastenTransactions = (require: ReturnType<typeof createRequire>): v
   }
 
   broker.addOffsetsToTxn = async function(request) {
-    const standing = standingOf(this)
+    const standing = standingOf(request)
     const isAnnounced = standing.groupId === request.groupId && await standing.offsets
     standing.groupId = request.groupId
     return isAnnounced === true ? undefined : onceEnded(() => addOffsetsToTxn.call(this, request))
   }
 
   broker.endTxn = async function(request) {
-    standingOf(this).offsets = undefined
+    standingOf(request).offsets = undefined
     return endTxn.call(this, request)
   }
 }
