@@ -125,6 +125,8 @@ const mayRead = (topic: string) =>
       Effect.catchReason("KafkaError", "Unauthorized", () => Effect.succeed(false))
     ))
 
+const FORGOTTEN = "transactions that a broker forgets"
+
 /** Without these the consumer works, until a broker forgets to end a transaction. */
 const forgotten = (deadLettersTopic: string): Effect.Effect<Finding, never, KafkaInspection> =>
   Effect.gen(function*() {
@@ -134,14 +136,13 @@ const forgotten = (deadLettersTopic: string): Effect.Effect<Finding, never, Kafk
       ...(yield* mayRead(OFFSETS_TOPIC)) ? [] : [`Read on the topic ${OFFSETS_TOPIC}`],
       ...(yield* mayRead(deadLettersTopic)) ? [] : [`Read on the topic ${deadLettersTopic}`]
     ]
-    const check = "transactions that a broker forgets"
     return needs.length === 0
-      ? { check, result: "ok", detail: "what ends them is allowed" } as const
+      ? { check: FORGOTTEN, result: "ok", detail: "what ends them is allowed" } as const
       : {
-        check,
+        check: FORGOTTEN,
         result: "warning",
         detail: `the consumer could not end one (docs/guarantees.md, "When something hangs"): its user needs ACLs for ${
           needs.join(", ")
         }`
       } as const
-  }).pipe(Effect.catch(({ message }) => Effect.succeed(unknown("transactions that a broker forgets", message))))
+  }).pipe(Effect.catch(({ message }) => Effect.succeed(unknown(FORGOTTEN, message))))

@@ -4,12 +4,11 @@ import { fencedBy, type GroupGeneration, UNSTABLE_OFFSET_COMMIT } from "./intern
 import { makeHangingTransactions } from "./internal/HangingTransactions.ts"
 import { headsOf } from "./internal/Heads.ts"
 import { makeClient } from "./internal/KafkaClient.ts"
-import { kafkaError } from "./internal/KafkaErrors.ts"
 import { countSent, measured } from "./internal/KafkaMetrics.ts"
 import { requestsOf, topicMessages } from "./internal/OutgoingRequests.ts"
 import { TRANSACTION_RETRY } from "./internal/PatchedKafkaJS.ts"
 import { makeOffsetReader } from "./internal/StableOffsets.ts"
-import { takeTransactionalId, type TransactionalProducer } from "./internal/TransactionalProducer.ts"
+import { step, takeTransactionalId, type TransactionalProducer } from "./internal/TransactionalProducer.ts"
 import { type CommittedOffset, KafkaAdmin } from "./KafkaAdmin.ts"
 import type { OffsetCommit } from "./KafkaConsumer.ts"
 import { KafkaError, Refused } from "./KafkaError.ts"
@@ -106,9 +105,6 @@ const untilReachable = <A>(effect: Effect.Effect<A, KafkaError>): Effect.Effect<
     while: ({ reason }) => reason._tag === "Unreachable"
   })
 
-const step = <A>(run: () => Promise<A>) =>
-  Effect.tryPromise({ try: run, catch: (error) => kafkaError("publish outcomes with their progress", error) })
-
 const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: TransactionOptions) {
   const { groupId, ownerOf, topic, transactionalId } = options
   const admin = yield* KafkaAdmin
@@ -173,7 +169,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings, options: Trans
   const run = Effect.fnUntraced(
     function*({ begin }: TransactionalProducer, { generation, offsets, records }: Transaction) {
       const transaction = yield* begin
-      // Records before offsets: only these are tried again while the transaction before is still being completed.
+      // Records before offsets: those are made up at the last moment.
       for (const request of requestsOf(records)) {
         yield* step(() => transaction.sendBatch({ acks: -1, topicMessages: topicMessages(request) }))
       }

@@ -8,6 +8,7 @@ import { pipelineMetrics } from "../PipelineMetrics.ts"
 import type { OwnedPartition } from "../Task.ts"
 import { isTimeRefused, makeOutcomeRecords, type OutcomeTopics } from "./OutcomeRecords.ts"
 import { plainCommit } from "./PlainCommit.ts"
+import { makeWaitingOutcomes } from "./WaitingOutcomes.ts"
 
 const RETRY_SPACING = Duration.seconds(1)
 
@@ -27,7 +28,7 @@ export const layerAtLeastOnce = (options: OutcomeTopics & { readonly requestsTop
       const history = yield* OutcomeHistory
 
       const turn = yield* Semaphore.make(1)
-      let problem: string | undefined
+      const waiting = makeWaitingOutcomes()
 
       const commit = (due: () => ReadonlyArray<OwnedPartition>, membership: Membership): Effect.Effect<Delivered> =>
         Effect.suspend(() => plainCommit(due(), membership, clock.reached())).pipe(
@@ -46,23 +47,20 @@ export const layerAtLeastOnce = (options: OutcomeTopics & { readonly requestsTop
         owner: "",
         heads: (partitions) => admin.heads(options.groupId, options.requestsTopic, partitions),
         commit,
-        problem: () => problem,
+        problem: waiting.problem,
         deliver: Effect.fnUntraced(function*(settled, also, membership) {
           const live = settled.filter(({ task }) => !task.owner.lost)
           let nowOnly = false
           yield* Effect.suspend(() => outcomeRecords(live, nowOnly)).pipe(
             Effect.flatMap(producer.send),
             Effect.tapError((error) => {
-              const { message } = error
               nowOnly = isTimeRefused(error) !== nowOnly
-              if (message === problem) return Effect.void
-              problem = message
-              return Effect.logWarning(`${message}. Outcomes wait; trying again`)
+              return waiting.tell(error.message)
             }),
             Effect.retry(Schedule.spaced(RETRY_SPACING)),
             Effect.orDie
           )
-          problem = undefined
+          waiting.over()
           for (const { task } of live) task.owner.progress.done(task.record.offset)
           published(live)
           history.published(live)

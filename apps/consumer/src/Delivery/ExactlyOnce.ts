@@ -9,6 +9,7 @@ import type { OwnedPartition } from "../Task.ts"
 import { isTimeRefused, makeOutcomeRecords, type OutcomeTopics } from "./OutcomeRecords.ts"
 import { plainCommit } from "./PlainCommit.ts"
 import { snapshotProgress } from "./ProgressSnapshot.ts"
+import { makeWaitingOutcomes } from "./WaitingOutcomes.ts"
 
 const RETRY_SPACING = Duration.millis(500)
 
@@ -51,13 +52,7 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
       const { published } = yield* pipelineMetrics
       const history = yield* OutcomeHistory
       const turn = yield* Semaphore.make(1)
-      let problem: string | undefined
-      /** Says why outcomes wait, once for each reason. */
-      const tell = (message: string): Effect.Effect<void> => {
-        if (message === problem) return Effect.void
-        problem = message
-        return Effect.logWarning(`${message}. Outcomes wait; trying again`)
-      }
+      const waiting = makeWaitingOutcomes()
 
       const commit = (due: () => ReadonlyArray<OwnedPartition>, membership: Membership): Effect.Effect<Delivered> =>
         Effect.suspend(() => plainCommit(due(), membership, clock.reached())).pipe(
@@ -99,7 +94,7 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
           ),
           Effect.ensuring(Effect.suspend(() => progress === undefined ? Effect.void : turn.release(1)))
         )
-        problem = undefined
+        waiting.over()
         published(settled)
         history.published(settled)
       })
@@ -117,10 +112,10 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
             Effect.as<Delivered>("committed"),
             Effect.catch((error) => {
               if (error.reason._tag === "StaleGeneration") {
-                problem = undefined
+                waiting.over()
                 return Effect.as(Effect.logInfo(error.message), "stale" as const)
               }
-              return tell(error.message).pipe(
+              return waiting.tell(error.message).pipe(
                 Effect.andThen(Effect.sleep(RETRY_SPACING)),
                 Effect.andThen(deliver(settled, also, membership, isTimeRefused(error) !== nowOnly))
               )
@@ -133,7 +128,7 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
         heads: (partitions) => Effect.mapError(transactions.stableOffsets(partitions, true), withFallback),
         commit,
         deliver,
-        problem: () => pendingProblem(transactions.pending()) ?? problem
+        problem: () => pendingProblem(transactions.pending()) ?? waiting.problem()
       })
     })
   )

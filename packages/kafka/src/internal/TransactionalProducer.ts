@@ -29,13 +29,17 @@ export interface TransactionalProducer {
 const attempt = <A>(operation: string, run: () => Promise<A>) =>
   Effect.tryPromise({ try: run, catch: (error) => kafkaError(operation, error) })
 
+const PUBLISHING = "publish outcomes with their progress"
+
+/** A step of a transaction that has begun. */
+export const step = <A>(run: () => Promise<A>): Effect.Effect<A, KafkaError> => attempt(PUBLISHING, run)
+
 /** Takes a transactional id: whoever had it is fenced from now on, and what it left open is ended. `connectionLost` is called as soon as a connection ends. */
 export const takeTransactionalId = Effect.fnUntraced(
   function*(settings: KafkaSettings, transactionalId: string, connectionLost: () => void) {
     const scope = yield* Scope.fork(yield* Effect.scope)
     const broken = Deferred.makeUnsafe<never, KafkaError>()
     let hasLostConnection = false
-    const operation = "publish outcomes with their progress"
     const reason = new Unreachable({ detail: "a connection to Kafka has broken" })
     const client = yield* Scope.provide(
       makeClient(
@@ -50,7 +54,7 @@ export const takeTransactionalId = Effect.fnUntraced(
           again: () => {
             hasLostConnection = true
             connectionLost()
-            Deferred.doneUnsafe(broken, Exit.fail(new KafkaError({ operation, reason })))
+            Deferred.doneUnsafe(broken, Exit.fail(new KafkaError({ operation: PUBLISHING, reason })))
           }
         }
       ),
@@ -65,7 +69,7 @@ export const takeTransactionalId = Effect.fnUntraced(
       createPartitioner: javaCompatible
     })
     const held: TransactionalProducer = {
-      begin: attempt(operation, () => producer.transaction()),
+      begin: step(() => producer.transaction()),
       hasLostConnection: () => hasLostConnection,
       broken: Deferred.await(broken),
       close: Effect.andThen(
