@@ -42,6 +42,8 @@ export interface DispatcherOptions {
   readonly run: <A>(effect: Effect.Effect<A>, onExit?: (exit: Exit.Exit<A>) => void) => void
   /** A request is decided. */
   readonly settle: (task: Task, settlement: Settlement) => void
+  /** All that could be started is under way, and there are calls to spare. */
+  readonly callsToSpare: () => void
   /** A call has ended, and all that comes of it has been done. */
   readonly callEnded: () => void
 }
@@ -58,7 +60,8 @@ export interface Dispatcher {
 }
 
 export const makeDispatcher = Effect.fnUntraced(function*(options: DispatcherOptions) {
-  const { api, attempt, callEnded, circuits, concurrency, lanes, metrics, partitions, run, settle } = options
+  const { api, attempt, callEnded, callsToSpare, circuits, concurrency, lanes, metrics, partitions, run, settle } =
+    options
   const clock = yield* Clock.Clock
   const sessionMillis = Duration.toMillis(options.sessionTimeout)
   let pumping = false
@@ -91,7 +94,9 @@ export const makeDispatcher = Effect.fnUntraced(function*(options: DispatcherOpt
       else call({ ...admitted, tasks: [first, ...others] })
     }
     pumping = false
-    if (!partitions.isWorking || calls >= concurrency) return
+    if (calls >= concurrency) return
+    callsToSpare()
+    if (!partitions.isWorking) return
     pumpWithQuota()
     partitions.reserveMore()
   }

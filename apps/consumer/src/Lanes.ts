@@ -46,6 +46,11 @@ export class Lanes<Task> {
     return this.#takenOfGroup.get(group) ?? 0
   }
 
+  /** How many tasks are queued in a lane. */
+  queuedIn(key: string): number {
+    return this.#lanes.get(key)?.tasks.length ?? 0
+  }
+
   /** Every queued task, with the first of its lane, and whether that one holds it. */
   *queued(): Generator<{ readonly task: Task; readonly head: Task; readonly held: boolean }> {
     for (const { held, tasks } of this.#lanes.values()) {

@@ -246,10 +246,61 @@ const makeReader = (
   }
 }
 
+/** How many outcomes each publication had. */
+const publications = ({ taken }: ModelKafka): ReadonlyArray<number> =>
+  taken.flatMap((each) => each._tag === "Transaction" ? [each.records.length] : [])
+
+describe("Outcomes", () => {
+  it.effect("gather for 25 ms while all calls are under way, and no longer once there are calls to spare", () =>
+    Effect.gen(function*() {
+      const { assign, calls, kafka, pipeline } = yield* makePipeline({ concurrency: 4 })
+      assign(0)
+      pipeline.handler.received(batchFrom(0, 0, 20))
+      yield* quiet
+      for (let count = 0; count < 6; count++) {
+        settle(yield* calls)
+        yield* quiet
+      }
+      yield* TestClock.adjust("24 millis")
+      assert.deepStrictEqual(publications(kafka), [])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(publications(kafka), [6])
+      // Ten more are queued behind the four under way.
+      for (let count = 0; count < 10; count++) settle(yield* calls)
+      yield* quiet
+      assert.deepStrictEqual(publications(kafka), [6])
+      settle(yield* calls)
+      yield* quiet
+      assert.deepStrictEqual(publications(kafka), [6, 11])
+      settle(yield* calls)
+      yield* quiet
+      assert.deepStrictEqual(publications(kafka), [6, 11, 1])
+    }))
+
+  it.effect("do not gather where an address has more to do than all others together", () =>
+    Effect.gen(function*() {
+      const { assign, calls, kafka, pipeline } = yield* makePipeline({ concurrency: 4 })
+      assign(0)
+      const busy = Array.from({ length: 10 }, (_, offset) =>
+        sourceRecord(0, offset, createRequest(`${offset}`, "198.51.100.1")))
+      const others = Array.from({ length: 20 }, (_, index) =>
+        requestAt(0, 10 + index))
+      pipeline.handler.received(batchOf(0, [...busy, ...others]))
+      const [first, second] = [yield* calls, yield* calls]
+      assert.deepStrictEqual([first.at, second.at], ["0@0", "0@10"])
+      settle(second)
+      yield* quiet
+      assert.deepStrictEqual(publications(kafka), [])
+      settle(first)
+      yield* quiet
+      assert.deepStrictEqual(publications(kafka), [2])
+    }))
+})
+
 describe("Back-pressure", () => {
   it.effect("stops reading at 2,000 requests of a partition, and goes on at half of that, without a loss or a repeat", () =>
     Effect.gen(function*() {
-      const { assign, calls, kafka, pipeline } = yield* makePipeline()
+      const { assign, calls, kafka, pipeline } = yield* makePipeline({ concurrency: 4096 })
       assign(0)
       const read = makeReader(kafka, pipeline, Array.from({ length: 5000 }, (_, offset) => requestAt(0, offset)))
       assert.strictEqual(read(), 2000)
@@ -329,7 +380,7 @@ describe("Back-pressure", () => {
 
   it.effect("stops reading where the metadata could not tell any more what is done", () =>
     Effect.gen(function*() {
-      const { assign, calls, kafka, pipeline } = yield* makePipeline()
+      const { assign, calls, kafka, pipeline } = yield* makePipeline({ concurrency: 4096 })
       assign(0)
       const records = Array.from({ length: 300 }, (_, index) => requestAt(0, index * 100))
       const received = () => pipeline.handler.received(batchOf(0, records, { fetchedOffset: 0 }))
@@ -350,7 +401,7 @@ describe("Back-pressure", () => {
 
   it.effect("stays paused before a great gap until few enough are undone", () =>
     Effect.gen(function*() {
-      const { assign, calls, kafka, pipeline } = yield* makePipeline()
+      const { assign, calls, kafka, pipeline } = yield* makePipeline({ concurrency: 4096 })
       assign(0)
       const far = requestAt(0, 50_000)
       assert.strictEqual(pipeline.handler.received(batchOf(0, [...batchFrom(0, 0, 300).records, far])), 50_000)
@@ -1244,7 +1295,7 @@ describe("Exactly once", () => {
 
   it.effect("never has two commits of progress under way", () =>
     Effect.gen(function*() {
-      const { assign, calls, kafka, pipeline } = yield* makePipeline()
+      const { assign, calls, kafka, pipeline } = yield* makePipeline({ concurrency: 4096 })
       let underWay = 0
       let most = 0
       let writing = false

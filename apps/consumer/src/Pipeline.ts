@@ -116,6 +116,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     partitions,
     log: run,
     lanes,
+    concurrency: options.concurrency,
     delivery,
     due: () => partitions.isWorking ? partitions.due() : toRelease(),
     goOn: () => {
@@ -136,6 +137,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
     metrics,
     run,
     settle: publisher.settle,
+    callsToSpare: publisher.hurry,
     callEnded: () => {
       if (toRelease().length > 0) publisher.wantCommit()
       notifyIdle()

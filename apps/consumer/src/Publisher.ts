@@ -1,6 +1,6 @@
 import { outcomeCodeOf, type Settlement } from "@origin-regions/domain/MappingOutcome"
 import { steadyMillis } from "@origin-regions/domain/SteadyTime"
-import { Clock, type Context, Effect, Latch } from "effect"
+import { Clock, type Context, Duration, Effect, Latch } from "effect"
 import { type Delivery, isDeadLettered, type SettledTask } from "./Delivery.ts"
 import type { Lanes } from "./Lanes.ts"
 import type { PartitionsInHand } from "./PartitionsInHand.ts"
@@ -10,6 +10,11 @@ import { laneOf, type OwnedPartition, type Task } from "./Task.ts"
 
 /** Outcomes that are published together. */
 const MAX_DELIVERY = 1_000
+/**
+ * How long outcomes gather for a delivery while all calls are under way: what nobody can be called for yet need not know them sooner, and a delivery costs much the same
+ * however many there are in it.
+ */
+const GATHERING = Duration.millis(25)
 /** Thousands of requests can be unreadable, or expire, together: one line now and then speaks for all. */
 const DEAD_LETTER_LINE_SPACING = 5_000
 
@@ -23,6 +28,8 @@ const reasonOf = (settlement: Settlement): string =>
 export interface PublisherOptions {
   readonly partitions: PartitionsInHand
   readonly lanes: Lanes<Task>
+  /** Calls to the API at a time. */
+  readonly concurrency: number
   readonly delivery: Context.Service.Shape<typeof Delivery>
   /** The partitions whose progress should be committed by itself. */
   readonly due: () => ReadonlyArray<OwnedPartition>
@@ -38,6 +45,8 @@ export interface Publisher {
   readonly wantCommit: () => void
   /** There may be something to publish or to commit that could not be before. */
   readonly wake: () => void
+  /** There are calls to spare: outcomes gather no longer, as requests may wait for them and nothing else. */
+  readonly hurry: () => void
   /** Requests whose outcomes wait to be published. */
   readonly unpublished: () => number
   /** The same, one by one. */
@@ -52,9 +61,10 @@ export interface Publisher {
 }
 
 export const makePublisher = Effect.fnUntraced(function*(options: PublisherOptions) {
-  const { delivery, due, goOn, lanes, log, partitions } = options
+  const { concurrency, delivery, due, goOn, lanes, log, partitions } = options
   const clock = yield* Clock.Clock
   const outcomesReady = yield* Latch.make(false)
+  const hurried = yield* Latch.make(false)
   const commitWanted = yield* Latch.make(false)
   const outbox: Array<SettledTask> = []
   let delivering: ReadonlyArray<SettledTask> = []
@@ -64,7 +74,9 @@ export const makePublisher = Effect.fnUntraced(function*(options: PublisherOptio
 
   const publishNext = Effect.gen(function*() {
     yield* outcomesReady.await
+    yield* Effect.timeoutOption(hurried.await, GATHERING)
     outcomesReady.closeUnsafe()
+    hurried.closeUnsafe()
     const used = partitions.membership
     if (used === undefined || used.isOver || outbox.length === 0) return
     const settled = outbox.splice(0, MAX_DELIVERY)
@@ -103,6 +115,9 @@ export const makePublisher = Effect.fnUntraced(function*(options: PublisherOptio
     lanes.release(laneOf(settled.task))
   }
 
+  /** Whether the rest of the request's lane, one by one, takes longer than everything else with all calls: then all wait for it in the end. */
+  const isUrgent = (task: Task): boolean => lanes.queuedIn(laneOf(task)) * concurrency > lanes.size
+
   const told = (settled: SettledTask) => {
     endSettled(settled)
     if (isDeadLettered(settled)) tellOfDeadLetter(settled)
@@ -126,6 +141,7 @@ export const makePublisher = Effect.fnUntraced(function*(options: PublisherOptio
   const publisher: Publisher = {
     settle: (task, settlement) => {
       outbox.push({ task, settlement, settledAt: clock.currentTimeMillisUnsafe() })
+      if (isUrgent(task)) hurried.openUnsafe()
       outcomesReady.openUnsafe()
     },
     wantCommit: () => commitWanted.openUnsafe(),
@@ -133,6 +149,7 @@ export const makePublisher = Effect.fnUntraced(function*(options: PublisherOptio
       outcomesReady.openUnsafe()
       commitWanted.openUnsafe()
     },
+    hurry: () => hurried.openUnsafe(),
     unpublished: () => outbox.length + delivering.length,
     unpublishedTasks: () => [...delivering, ...outbox],
     isSettled: () => delivering.length === 0 && (outbox.length === 0 || partitions.membership?.isOver === true),
