@@ -5,7 +5,7 @@ import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaProducer } from "@origin-regions/kafka/KafkaProducer"
 import { KafkaTopicReader } from "@origin-regions/kafka/KafkaTopicReader"
 import { Api } from "@origin-regions/testkit/Api"
-import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
+import { KafkaCluster } from "@origin-regions/testkit/KafkaCluster"
 import { Leash } from "@origin-regions/testkit/Leash"
 import { seededChoices } from "@origin-regions/testkit/SeededChoices"
 import { Duration, Effect, FileSystem, Layer, Option, Random, Redacted, Schema } from "effect"
@@ -46,6 +46,7 @@ interface Flags {
   readonly requests: number
   readonly faults: number
   readonly consumers: number
+  readonly brokers: number
   readonly delivery: Terms["delivery"]
   readonly generation: (typeof generations)[number]
   /** The protection that is switched off. */
@@ -138,6 +139,7 @@ const run = Effect.fnUntraced(function*(flags: Flags, seed: string, names: Reado
     ...(flags.without === undefined ? undefined : { without: flags.without }),
     delivery: flags.delivery,
     generation: flags.generation,
+    brokers: flags.brokers,
     rounds: flags.rounds,
     faults: Object.fromEntries(tally),
     endedByThemselves: laboratory.endedByThemselves(),
@@ -158,6 +160,7 @@ interface Result {
   readonly without?: string
   readonly delivery: string
   readonly generation: string
+  readonly brokers: number
   readonly rounds: number
   readonly requests: number
   readonly recovered: number
@@ -167,7 +170,8 @@ interface Result {
 }
 
 const lastLineOf = (
-  { delivery, endedByThemselves, faults, generation, recovered, replayed, requests, rounds, seed, without }: Result,
+  { brokers, delivery, endedByThemselves, faults, generation, recovered, replayed, requests, rounds, seed, without }:
+    Result,
   summary: string
 ): string => {
   const kinds = Object.entries(faults).toSorted(([one], [other]) => one.localeCompare(other))
@@ -175,11 +179,13 @@ const lastLineOf = (
   const byKind = kinds.map(([fault, times]) => `${times} × ${fault}`).join(", ")
   const ended = endedByThemselves > 0 ? `, ${endedByThemselves} consumers ended by themselves` : ""
   const crippled = without === undefined ? "" : ` without ${without}`
-  return `seed ${seed}, ${delivery}${crippled}, generation ${generation}: ${rounds} rounds, ${requests} requests, ${struck} faults (${byKind})${ended}, ${recovered} recovered, ${replayed} sent twice; ${summary}`
+  return `seed ${seed}, ${delivery}${crippled}, generation ${generation}, ${
+    brokers === 1 ? "1 broker" : `${brokers} brokers`
+  }: ${rounds} rounds, ${requests} requests, ${struck} faults (${byKind})${ended}, ${recovered} recovered, ${replayed} sent twice; ${summary}`
 }
 
 const clients = Layer.unwrap(Effect.gen(function*() {
-  const { brokers } = yield* KafkaBroker
+  const { brokers } = yield* KafkaCluster
   const { baseUrl, token } = yield* Api
   const settings = { brokers, tls: undefined, sasl: undefined }
   const api = OriginRegionsApi.layerNoDeps.pipe(
@@ -203,6 +209,12 @@ const clients = Layer.unwrap(Effect.gen(function*() {
   )
 }))
 
+/** What is acknowledged is on all brokers but one at least. */
+const durable = (brokers: number) => {
+  const least = String(Math.max(1, brokers - 1))
+  return { "min.insync.replicas": least, "transaction.state.log.min.isr": least }
+}
+
 const apiWithItsClock = Layer.unwrap(Effect.map(
   Clocks,
   ({ api }) => Api.layerWith({ environment: { API_FAULTS: "true", ...api.environment } })
@@ -215,6 +227,7 @@ const crashlab = Command.make(
     requests: count("requests", 600, "Requests of a round, at least: they come as long as faults strike"),
     faults: count("faults", 4, "Faults of a round"),
     consumers: count("consumers", 3, "Consumer processes of the group"),
+    brokers: count("brokers", 1, "Brokers, which take over from each other where there are several"),
     delivery: Flag.Literals("delivery", ["exactly-once", "at-least-once"]).pipe(
       Flag.withDescription("The consumers' DELIVERY (default: exactly-once, or what --without needs)"),
       Flag.optional
@@ -265,7 +278,11 @@ const crashlab = Command.make(
       Effect.provide(clients.pipe(
         Layer.provideMerge(
           Layer.mergeAll(
-            KafkaBroker.layerJvm({ progress: printError }),
+            KafkaCluster.layerJvm({
+              size: options.brokers,
+              progress: printError,
+              properties: durable(options.brokers)
+            }),
             apiWithItsClock
           ).pipe(Layer.provideMerge(Clocks.layer), Layer.provideMerge(Leash.layer))
         )

@@ -1,13 +1,13 @@
 import { Api } from "@origin-regions/testkit/Api"
 import type { ChildProcessError } from "@origin-regions/testkit/ChildProcess"
 import { canLimitFileSizes, limitFileSizes } from "@origin-regions/testkit/FileSizeLimit"
-import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
 import type { KafkaBrokerError } from "@origin-regions/testkit/KafkaBrokerError"
-import type { LinkState } from "@origin-regions/testkit/NetworkLink"
+import { type ClusterNode, KafkaCluster } from "@origin-regions/testkit/KafkaCluster"
+import type { LinkState, NetworkLink } from "@origin-regions/testkit/NetworkLink"
 import type { Choices } from "@origin-regions/testkit/SeededChoices"
 import { Effect, Schema } from "effect"
 import { Clocks } from "./Clocks.ts"
-import type { Laboratory } from "./Laboratory.ts"
+import type { Laboratory, Way } from "./Laboratory.ts"
 
 class FaultsNotSet extends Schema.TaggedError<FaultsNotSet>()("FaultsNotSet", { detail: Schema.String }) {
   override get message(): string {
@@ -25,7 +25,7 @@ export interface Fault {
   readonly strike: (
     laboratory: Laboratory,
     choices: Choices
-  ) => Effect.Effect<void, FaultError, Api | Clocks | KafkaBroker>
+  ) => Effect.Effect<void, FaultError, Api | Clocks | KafkaCluster>
 }
 
 /** Sleeps for a random time, in milliseconds. */
@@ -44,33 +44,37 @@ const LARGEST_FILE = 65_536
 
 const anyPlace = ({ places }: Laboratory, choices: Choices) => choices.pick(places) ?? 0
 
-/** The broker's process, while it runs. */
-const brokerProcess = KafkaBroker.use(({ instance }) =>
-  Effect.map(instance, (id) => id === undefined ? undefined : Number(id))
-)
+/** Strikes one of the brokers, the controller among them. */
+const ofBroker = (strike: (broker: ClusterNode, choices: Choices) => ReturnType<Fault["strike"]>): Fault => ({
+  part: "broker",
+  strike: Effect.fnUntraced(function*(_, choices) {
+    const { nodes } = yield* KafkaCluster
+    const broker = choices.pick(nodes)
+    if (broker !== undefined) yield* strike(broker, choices)
+  })
+})
 
-const signalBroker = (signal: NodeJS.Signals) =>
-  Effect.map(brokerProcess, (pid) => {
-    if (pid !== undefined) process.kill(pid, signal)
+/** A broker's process, while it runs. */
+const processOf = ({ instance }: ClusterNode) => Effect.map(instance, (id) => id === undefined ? undefined : Number(id))
+
+const signal = (broker: ClusterNode, name: NodeJS.Signals) =>
+  Effect.map(processOf(broker), (pid) => {
+    if (pid !== undefined) process.kill(pid, name)
   })
 
 /** Lets none of the broker's files grow any further, of which it dies, and starts it again when there is room. */
-const fillDisk: Fault = {
-  part: "broker",
-  strike: Effect.fnUntraced(function*(_, choices) {
-    const broker = yield* KafkaBroker
-    const pid = yield* brokerProcess
-    if (pid === undefined) return
-    yield* limitFileSizes(pid, choices.below(LARGEST_FILE))
-    yield* Effect.sleep("100 millis").pipe(
-      Effect.repeat({ while: () => Effect.map(brokerProcess, (running) => running === pid) }),
-      Effect.timeoutOption("10 seconds")
-    )
-    yield* limitFileSizes(pid, undefined)
-    yield* within(choices, 0, 2_000)
-    yield* broker.start
-  })
-}
+const fillDisk = ofBroker(Effect.fnUntraced(function*(broker, choices) {
+  const pid = yield* processOf(broker)
+  if (pid === undefined) return
+  yield* limitFileSizes(pid, choices.below(LARGEST_FILE))
+  yield* Effect.sleep("100 millis").pipe(
+    Effect.repeat({ while: () => Effect.map(processOf(broker), (running) => running === pid) }),
+    Effect.timeoutOption("10 seconds")
+  )
+  yield* limitFileSizes(pid, undefined)
+  yield* within(choices, 0, 2_000)
+  yield* broker.start
+}))
 
 /** Sets the API's own faults, by its administration route. */
 const setApiFaults = (plan: object) =>
@@ -108,11 +112,18 @@ const unreliable = [
 
 const makeUnreliable = (choices: Choices) => setApiFaults({ seed: 1 + choices.below(1_000_000), rules: unreliable })
 
+/** One consumer's way to the API, to Kafka, or to one of several brokers. */
+const anyLink = ({ links, places }: Laboratory, to: Way, choices: Choices): Pick<NetworkLink, "set"> => {
+  const all = links(choices.pick(places) ?? 0, to)
+  const one = choices.chance(0.5) ? choices.pick(all) : undefined
+  return one ?? { set: (state) => Effect.forEach(all, ({ set }) => set(state), { discard: true }) }
+}
+
 /** Puts one consumer's way to the API or to Kafka into a state for a while. */
-const impaired = (to: "api" | "kafka", state: LinkState, minimum: number, maximum: number): Fault => ({
+const impaired = (to: Way, state: LinkState, minimum: number, maximum: number): Fault => ({
   part: "network",
   strike: Effect.fnUntraced(function*(laboratory, choices) {
-    const link = laboratory.link(anyPlace(laboratory, choices), to)
+    const link = anyLink(laboratory, to, choices)
     yield* link.set(state)
     yield* within(choices, minimum, maximum)
     yield* link.set("open")
@@ -123,7 +134,7 @@ const impaired = (to: "api" | "kafka", state: LinkState, minimum: number, maximu
 const flickering = (state: LinkState): Fault => ({
   part: "network",
   strike: Effect.fnUntraced(function*(laboratory, choices) {
-    const link = laboratory.link(anyPlace(laboratory, choices), "kafka")
+    const link = anyLink(laboratory, "kafka", choices)
     for (let times = 3 + choices.below(12); times > 0; times--) {
       yield* link.set(state)
       yield* within(choices, 5, 50)
@@ -204,30 +215,17 @@ export const faults: Readonly<Record<string, Fault>> = {
   "way to Kafka closed": impaired("kafka", "closed", 500, 8_000),
   // Beyond the session: somebody else gets the partitions, and the one who is cut off does not hear of it.
   "way to Kafka silent": impaired("kafka", "silent", 1_000, 16_000),
-  "broker killed": {
-    part: "broker",
-    strike: Effect.fnUntraced(function*(_, choices) {
-      const broker = yield* KafkaBroker
-      yield* broker.kill
-      yield* within(choices, 0, 3_000)
-      yield* broker.start
-    })
-  },
-  "broker restarted": {
-    part: "broker",
-    strike: Effect.fnUntraced(function*() {
-      const broker = yield* KafkaBroker
-      yield* broker.restart
-    })
-  },
-  "broker frozen": {
-    part: "broker",
-    strike: Effect.fnUntraced(function*(_, choices) {
-      yield* signalBroker("SIGSTOP")
-      yield* within(choices, 1_000, 8_000)
-      yield* signalBroker("SIGCONT")
-    })
-  },
+  "broker killed": ofBroker(Effect.fnUntraced(function*(broker, choices) {
+    yield* broker.kill
+    yield* within(choices, 0, 3_000)
+    yield* broker.start
+  })),
+  "broker restarted": ofBroker(({ start, stop }) => Effect.andThen(stop, start)),
+  "broker frozen": ofBroker(Effect.fnUntraced(function*(broker, choices) {
+    yield* signal(broker, "SIGSTOP")
+    yield* within(choices, 1_000, 8_000)
+    yield* signal(broker, "SIGCONT")
+  })),
   // Beyond an hour Kafka refuses its records, and outcomes wait.
   "consumer's clock set forward": misset((choices) => (1 + choices.below(300)) * MINUTE),
   "consumer's clock set back": misset((choices) => -(1 + choices.below(300)) * MINUTE),

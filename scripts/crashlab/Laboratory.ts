@@ -1,13 +1,15 @@
 import { Api } from "@origin-regions/testkit/Api"
 import * as Consumer from "@origin-regions/testkit/Consumer"
-import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
-import { makeKafkaLink } from "@origin-regions/testkit/KafkaLink"
+import { KafkaCluster } from "@origin-regions/testkit/KafkaCluster"
+import { makeKafkaLinks } from "@origin-regions/testkit/KafkaLink"
 import { Leash } from "@origin-regions/testkit/Leash"
 import { makeNetworkLink, type NetworkLink } from "@origin-regions/testkit/NetworkLink"
 import { Effect, Exit, Scope, Semaphore, Stream } from "effect"
 import { appendFileSync } from "node:fs"
 import * as NodePath from "node:path"
 import { Clocks } from "./Clocks.ts"
+
+export type Way = "api" | "kafka"
 
 /** The consumers of a run, by their place. A place can stand empty. */
 export interface Laboratory {
@@ -18,8 +20,8 @@ export interface Laboratory {
   readonly terminate: (place: number) => Effect.Effect<void>
   readonly pause: (place: number) => Effect.Effect<void>
   readonly resume: (place: number) => Effect.Effect<void>
-  /** A place's way to the API, or to Kafka. */
-  readonly link: (place: number, to: "api" | "kafka") => NetworkLink
+  /** A place's links to the API, of which there is one, or to each of the brokers. */
+  readonly links: (place: number, to: Way) => ReadonlyArray<NetworkLink>
   /** How many consumers have ended without having been asked to. */
   readonly endedByThemselves: () => number
 }
@@ -41,7 +43,7 @@ interface Running {
 
 /** A number of places for real consumer processes of one group. */
 export const makeLaboratory = Effect.fnUntraced(function*({ environment, logs, root, size }: LaboratoryOptions) {
-  const broker = yield* KafkaBroker
+  const { brokers } = yield* KafkaCluster
   const api = yield* Api
   const leash = yield* Leash
   const clocks = yield* Clocks
@@ -49,16 +51,18 @@ export const makeLaboratory = Effect.fnUntraced(function*({ environment, logs, r
   const occupants: Array<Running | undefined> = []
   const locks = yield* Effect.forEach(places, () => Semaphore.make(1))
   const apiUrl = new URL(api.baseUrl)
-  const links = yield* Effect.forEach(
+  const linksOf = yield* Effect.forEach(
     places,
-    () => Effect.all({ api: makeNetworkLink(apiUrl.host), kafka: makeKafkaLink(broker.brokers[0] ?? "") })
+    () => Effect.all({ api: Effect.map(makeNetworkLink(apiUrl.host), Array.of), kafka: makeKafkaLinks(brokers) })
   )
 
-  const link: Laboratory["link"] = (place, to) => {
-    const ofPlace = links[place]
+  const links: Laboratory["links"] = (place, to) => {
+    const ofPlace = linksOf[place]
     if (ofPlace === undefined) throw new Error(`there is no place ${place}`)
     return ofPlace[to]
   }
+  const addresses = (place: number, to: Way): string => links(place, to).map(({ address }) => address).join(",")
+
   let started = 0
   let endedByThemselves = 0
 
@@ -89,8 +93,8 @@ export const makeLaboratory = Effect.fnUntraced(function*({ environment, logs, r
     const consumer = yield* Consumer.spawn({
       ...environment,
       ...clocks.ofPlace(place).environment,
-      KAFKA_BROKERS: link(place, "kafka").address,
-      CLOUDFLARE_BASE_URL: `http://${link(place, "api").address}${apiUrl.pathname}`,
+      KAFKA_BROKERS: addresses(place, "kafka"),
+      CLOUDFLARE_BASE_URL: `http://${addresses(place, "api")}${apiUrl.pathname}`,
       CLOUDFLARE_API_TOKEN: api.token,
       HTTP_PORT: "0"
     }, root).pipe(Effect.provideService(Scope.Scope, scope), Effect.provideService(Leash, leash), Effect.orDie)
@@ -121,7 +125,7 @@ export const makeLaboratory = Effect.fnUntraced(function*({ environment, logs, r
     terminate: (place) => at(place, vacate(place, ({ terminate }) => terminate)),
     pause: (place) => at(place, Effect.suspend(() => occupants[place]?.consumer.pause ?? Effect.void)),
     resume: (place) => at(place, Effect.suspend(() => occupants[place]?.consumer.resume ?? Effect.void)),
-    link,
+    links,
     endedByThemselves: () => endedByThemselves
   }
   yield* Effect.addFinalizer(() => Effect.forEach(places, laboratory.kill, { discard: true }))

@@ -199,10 +199,10 @@ export const jvmBroker = Effect.fn("JvmBroker")(
 /** Brokers that replicate each other's topics; node 1 is their only controller. In the order of their node ids, from 1. */
 export const jvmCluster = Effect.fn("JvmCluster")(
   function*(
-    { progress, size }: { readonly size: number; readonly progress: Progress }
+    { progress, properties: extra, size }: Pick<JvmBrokerOptions, "progress" | "properties"> & { readonly size: number }
   ): Effect.fn.Return<ReadonlyArray<Broker>, KafkaBrokerError, Scope.Scope | Leash> {
     const { archive, toolchain } = yield* preparedToolchain(progress)
-    const properties = clusterProperties(size)
+    const properties = { ...clusterProperties(size), ...extra }
     const controller = yield* freePort
     yield* progress(`Starting ${size} brokers of Kafka ${kafkaVersion} on the JVM.`)
     const start = Effect.fnUntraced(function*(nodeId: number) {
