@@ -219,7 +219,11 @@ const subscribe = Effect.fn("KafkaConsumer.subscribe")(function*(
     }
   }
 
-  /** Looks up where the group stands until it is known, and hands the partitions over, unless another join has begun meanwhile. */
+  /**
+   * Looks up where the group stands until it is known, and hands the partitions over, unless another join has begun meanwhile. Another coordinator may be asked than the one of the
+   * join: that answered when its record was on all replicas in sync, and each had been told with it of all that was acknowledged before. So none of them answers without a commit of the
+   * generations before.
+   */
   const assign = (at: number, generation: GroupGeneration, owned: ReadonlyArray<number>) => {
     const isCurrent = () => at === epoch && isIn("joined")
     return headsOf(owned).pipe(
