@@ -1,5 +1,6 @@
 import { type FinalSettlement, finalSettlement, readOutcome } from "@origin-regions/domain/MappingOutcome"
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
+import { KafkaError, Unreachable } from "@origin-regions/kafka/KafkaError"
 import { KafkaScan } from "@origin-regions/kafka/KafkaScan"
 import { Context, Duration, Effect, Layer, Option, Schedule, Semaphore } from "effect"
 
@@ -25,15 +26,19 @@ export class PublishedOutcomes extends Context.Service<PublishedOutcomes, {
 /** An outcome is written after its request, but by another clock. */
 const CLOCK_DIFFERENCE = Duration.toMillis(Duration.minutes(10))
 
-/** For a transaction before it that nobody has ended yet. */
+/** How long a transaction may be open before the outcome until it is said that requests wait for its end. */
 const PATIENCE = Duration.seconds(5)
 
 const RETRY_SPACING = Duration.seconds(1)
 
-/** `isOver` once the topic has been gone through. */
+/** What neither an outage nor a right that is missing explains is tried again so often: it may be the brokers' state of a moment. */
+const TRIES = 60
+
+/** `isFound` once the outcome was met, final or not; `isOver` once the topic has been gone through. */
 interface Search {
   readonly request: AnsweredRequest
   settlement: FinalSettlement | undefined
+  isFound: boolean
   isOver: boolean
 }
 
@@ -50,8 +55,7 @@ const make = Effect.fnUntraced(function*(
     const byKey = Map.groupBy(wanted, ({ request }) => request.key)
     const since = Math.min(...wanted.map(({ request }) => request.timestamp)) - CLOCK_DIFFERENCE
     const from = yield* admin.offsetsSince(outcomesTopic, Math.max(0, since))
-    const to = yield* admin.endOffsets(outcomesTopic)
-    yield* scan({ topic: outcomesTopic, from, to, patience: PATIENCE }, (_, { key, value }) => {
+    const unread = yield* scan({ topic: outcomesTopic, from, patience: PATIENCE }, (_, { key, value }) => {
       const ofKey = key === null || value === null ? undefined : byKey.get(key.toString("utf8"))
       const outcome = ofKey === undefined || value === null ? undefined : Option.getOrUndefined(readOutcome(value))
       if (ofKey === undefined || outcome?.data.request.topic !== requestsTopic) return
@@ -59,16 +63,40 @@ const make = Effect.fnUntraced(function*(
       for (const each of ofKey) {
         if (each.request.partition !== partition || each.request.offset !== offset) continue
         each.settlement = finalSettlement(outcome)
+        each.isFound = true
       }
     })
+    if (unread.size > 0 && !wanted.every(({ isFound }) => isFound)) return yield* openTransaction(unread)
   })
+
+  /** Whoever has begun it has died, or is about to end it; nobody who reads what is committed gets past it before. */
+  const openTransaction = (unread: ReadonlyMap<number, number>) =>
+    new KafkaError({
+      operation: `read the topic ${outcomesTopic}`,
+      reason: new Unreachable({
+        detail: `a transaction is open on ${
+          [...unread].map(([partition, offset]) => `partition ${partition} from offset ${offset} on`).join(", ")
+        }`
+      })
+    })
 
   const searchForAll = Effect.suspend(() => {
     const wanted = [...searches]
     searches.clear()
+    let told: string | undefined
     return search(wanted).pipe(
+      Effect.tapError(({ message, reason }) => {
+        if (reason._tag === "Unauthorized" || message === told) return Effect.void
+        told = message
+        return Effect.logWarning(`${message}. Requests that have come a second time wait; trying again`)
+      }),
       // Nothing can be published meanwhile either.
       Effect.retry({ schedule: Schedule.spaced(RETRY_SPACING), while: ({ reason }) => reason._tag === "Unreachable" }),
+      Effect.retry({
+        schedule: Schedule.spaced(RETRY_SPACING),
+        times: TRIES,
+        while: ({ reason }) => reason._tag !== "Unauthorized"
+      }),
       Effect.catch((error) =>
         Effect.logWarning(`${error.message}. Requests that have come a second time are made again`)
       ),
@@ -80,7 +108,7 @@ const make = Effect.fnUntraced(function*(
 
   return PublishedOutcomes.of({
     find: Effect.fn("PublishedOutcomes.find")(function*(request) {
-      const own: Search = { request, settlement: undefined, isOver: false }
+      const own: Search = { request, settlement: undefined, isFound: false, isOver: false }
       searches.add(own)
       // What is asked for while one is under way is looked for by the next, all together.
       yield* oneAtATime.withPermits(1)(Effect.suspend(() => own.isOver ? Effect.void : searchForAll))

@@ -82,6 +82,19 @@ layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("Ka
       assert.deepStrictEqual(yield* admin.endOffsets(topic), new Map([[0, 0], [1, 10]]))
     }))
 
+  it.effect("looks up the offsets of one topic while it looks others up", () =>
+    Effect.gen(function*() {
+      const { brokers } = yield* KafkaBroker
+      const admin = yield* adminFor(brokers[0] ?? "")
+      const [asked, other] = [yield* newTopic(2), yield* newTopic()]
+      const nothing = new Map([[0, 0], [1, 0]])
+      const [offsets] = yield* Effect.all([
+        Effect.forEach(Array.from({ length: 100 }), () => admin.offsetsSince(asked, 0)),
+        Effect.forEach(Array.from({ length: 200 }), () => admin.partitionCount(other))
+      ], { concurrency: "unbounded" })
+      for (const each of offsets) assert.deepStrictEqual(each, nothing)
+    }))
+
   it.effect("reads what a group has committed, and nothing where it has not", () =>
     Effect.gen(function*() {
       const admin = yield* KafkaAdmin

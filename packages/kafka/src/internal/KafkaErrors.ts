@@ -106,10 +106,13 @@ const leaderless: ReadonlySet<unknown> = new Set([
   "GROUP_LOAD_IN_PROGRESS"
 ])
 
-/** Whether a partition's leader is being elected, which takes a moment: for a new topic, too. A group's coordinator is the leader of such a partition. */
+/**
+ * Whether a partition's leader is being elected, or nothing has been heard of it yet, which takes a moment: for a new topic, too. A group's coordinator is the leader of such a
+ * partition.
+ */
 export const isLeaderless = (error: unknown): boolean => {
   const cause = rootCause(error)
-  return "type" in cause && leaderless.has(cause.type)
+  return cause.name === "KafkaJSTopicMetadataNotLoaded" || ("type" in cause && leaderless.has(cause.type))
 }
 
 /** Whether trying again later may help, without anybody doing anything about it. */

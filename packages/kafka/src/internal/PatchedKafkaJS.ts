@@ -4,6 +4,7 @@ import { createRequire } from "node:module"
 import { promisify } from "node:util"
 import { zstdCompress, zstdDecompress } from "node:zlib"
 import { filterAborted } from "./AbortedTransactions.ts"
+import { patchCluster } from "./ClusterPatch.ts"
 import { completeSends } from "./CompleteSends.ts"
 import { patchConnection } from "./ConnectionPatch.ts"
 import { patchConsumerGroup } from "./ConsumerGroupPatch.ts"
@@ -77,6 +78,7 @@ const { prototype: cluster } = require("kafkajs/src/cluster") as {
 }
 cluster.retry = TRANSACTION_RETRY
 
+patchCluster(require)
 patchConnection(require)
 patchConsumerGroup(require)
 addGroupFencing(require)
