@@ -5,7 +5,6 @@ import { promisify } from "node:util"
 import { zstdCompress, zstdDecompress } from "node:zlib"
 import { filterAborted } from "./AbortedTransactions.ts"
 import { patchCluster } from "./ClusterPatch.ts"
-import { completeSends } from "./CompleteSends.ts"
 import { patchConnection } from "./ConnectionPatch.ts"
 import { patchConsumerGroup } from "./ConsumerGroupPatch.ts"
 import { rememberCoordinators } from "./CoordinatorMemory.ts"
@@ -16,6 +15,7 @@ import { groupByPartition } from "./PartitionGroups.ts"
 import { produceRequest, requestEncoder } from "./ProduceRequest.ts"
 import { recordBatches } from "./RecordBatches.ts"
 import { recordDecoder } from "./RecordDecoder.ts"
+import { sendMessages } from "./SendMessages.ts"
 import { transactionRequests } from "./TransactionRequests.ts"
 import { hastenTransactions } from "./TransactionSteps.ts"
 
@@ -61,8 +61,8 @@ replaceModule("kafkajs/src/protocol/requests/produce/v3/request", produceRequest
 replaceModule("kafkajs/src/protocol/request", requestEncoder(require))
 replaceModule("kafkajs/src/producer/groupMessagesPerPartition", groupByPartition)
 
-// It can succeed without having sent everything.
-replaceModule("kafkajs/src/producer/sendMessages", completeSends(require))
+// It can succeed without having sent everything, or having sent it twice.
+replaceModule("kafkajs/src/producer/sendMessages", sendMessages(require))
 
 // It looks its coordinators up for every request to them.
 replaceModule("kafkajs/src/producer/eosManager", rememberCoordinators(require))
