@@ -54,6 +54,16 @@ const holdPatches = (proxy: ApiProxy) => {
   }
 }
 
+/** A consumer that works on two requests of one address, of which the first is held at the API until it is released, and its page. */
+const holding = Effect.fnUntraced(function*(settings: Readonly<Record<string, string>>) {
+  const zoneId = yield* uniqueZoneId
+  const { address, consumer, proxy, topics } = yield* setUp(settings)
+  const { release } = holdPatches(proxy)
+  const { complaints, page } = yield* look(address)
+  yield* topics.emit([upsertOf(zoneId, "192.0.2.1", 0), upsertOf(zoneId, "192.0.2.1", 1)])
+  return { complaints, consumer, page, release }
+})
+
 /** How much of the page what waits takes, in pixels. */
 const roomIn = (page: Page) =>
   Effect.map(Effect.promise(() => page.locator(".verdict").boundingBox()), (box) => box?.height ?? 0)
@@ -154,20 +164,16 @@ describe.skipIf(missingBrowser !== undefined)(
 
       it.effect("says what is under way, and what comes after it", () =>
         Effect.gen(function*() {
-          const zoneId = yield* uniqueZoneId
-          const { address, proxy, topics } = yield* setUp({
+          const { complaints, page, release } = yield* holding({
             // The call is held for as long as it takes to look at the page.
             API_TIMEOUT: "9 minutes",
             DRAIN_TIMEOUT: "10 minutes",
             KAFKA_REBALANCE_TIMEOUT: "11 minutes"
           })
-          const held = holdPatches(proxy)
-          const { complaints, page } = yield* look(address)
-          yield* topics.emit([upsertOf(zoneId, "192.0.2.1", 0), upsertOf(zoneId, "192.0.2.1", 1)])
           yield* find(page, "192.0.2.1")
           yield* seen(page.getByText("attempt 1 is under way"))
           yield* seen(page.getByText("queued, 2nd in its lane, as its address has one before it; attempt 1 comes next"))
-          held.release()
+          release()
           yield* seen(page.getByText("2 outcomes", { exact: true }))
           assert.deepStrictEqual(complaints, [])
         }))
@@ -176,20 +182,16 @@ describe.skipIf(missingBrowser !== undefined)(
         Effect.gen(function*() {
           const { brokers: [broker = ""] } = yield* KafkaBroker
           const link = yield* makeKafkaLink(broker)
-          const zoneId = yield* uniqueZoneId
-          const { address, consumer, proxy, topics } = yield* setUp({
+          const { complaints, consumer, page, release } = yield* holding({
             KAFKA_BROKERS: link.address,
             // Until then a rebalance could be why it is not at work.
             KAFKA_REBALANCE_TIMEOUT: "7 seconds",
             DRAIN_TIMEOUT: "6 seconds",
             API_TIMEOUT: "5 seconds"
           })
-          const held = holdPatches(proxy)
-          const { complaints, page } = yield* look(address)
-          yield* topics.emit([upsertOf(zoneId, "192.0.2.1", 0), upsertOf(zoneId, "192.0.2.1", 1)])
           yield* until(statusOf(consumer), ({ in_flight }) => in_flight === 1)
           yield* link.set("closed")
-          held.release()
+          release()
           yield* seen(page.getByRole("heading", { name: "Not at work" }))
           yield* seen(page.getByRole("listitem").filter({ hasText: /^1 outcome waits to be published: / }))
           yield* find(page, "192.0.2.1")
