@@ -20,8 +20,8 @@ export const isDeadLettered = ({ settlement: { _tag } }: SettledTask): boolean =
 export interface Membership {
   readonly subscription: Subscription
   readonly assignment: Assignment
-  /** Nothing more is committed under it: it is not known what has become of a commit, which could still take effect. The group is being joined anew. */
-  isOver: boolean
+  /** Why nothing more is committed under it, where so: it is not known what has become of a commit, which could still take effect. The group is being joined anew. */
+  over: string | undefined
 }
 
 /** `stale`: nothing of this counts, as the group has given the partitions away, or the membership is over. */

@@ -6,7 +6,6 @@ import { createServer } from "node:http"
 import { requireToken } from "./BearerToken.ts"
 import { isPagePath, pageRoutes } from "./Console/ConsolePage.ts"
 import { consoleRoutes } from "./Console/ConsoleRoutes.ts"
-import { Delivery } from "./Delivery.ts"
 import { EndOffsets } from "./EndOffsets.ts"
 import { isForgotten } from "./Forgotten.ts"
 import { GroupMember } from "./GroupMember.ts"
@@ -51,13 +50,11 @@ const routes = ({ groupId, requestsTopic, sessionTimeout, token }: HttpServerOpt
     }
     const pipeline = yield* Pipeline
     const member = yield* GroupMember
-    const delivery = yield* Delivery
     const endOffsets = yield* EndOffsets
     const input = (): StatusReportInput => ({
       requestsTopic,
       member: member.status(),
-      pipeline: pipeline.status(),
-      publishing: delivery.problem()
+      pipeline: pipeline.status()
     })
     yield* router.add(
       "GET",

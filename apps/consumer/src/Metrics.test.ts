@@ -12,7 +12,6 @@ const told = (pipeline: Partial<PipelineStatus>) =>
   renderMetrics({
     pipeline: { ...idlePipeline, ...pipeline },
     member: { joined: true, ready: true, phase: "at work", lastContact: 0 },
-    publishing: undefined,
     endOffsets: new Map(),
     now: 0
   }).pipe(

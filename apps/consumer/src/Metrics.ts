@@ -44,8 +44,6 @@ const lagging = new Map<string, ReturnType<typeof lagOf>>()
 export interface MetricsInput {
   readonly pipeline: PipelineStatus
   readonly member: MemberStatus
-  /** Why outcomes can't be published, where they can't. */
-  readonly publishing: string | undefined
   /** The offset after the last record of each partition, where Kafka tells. */
   readonly endOffsets: ReadonlyMap<number, number>
   /** In milliseconds since 1970. */
@@ -70,11 +68,11 @@ const setLags = ({ endOffsets, pipeline }: MetricsInput, context: Context.Contex
 /** The metrics in Prometheus' text format, the gauges as of now. */
 export const renderMetrics = (input: MetricsInput): Effect.Effect<string> =>
   Effect.contextWith((context: Context.Context<never>) => {
-    const { member, now, pipeline, publishing } = input
+    const { member, now, pipeline } = input
     const set = (metric: Metric.Gauge<number>, value: number | boolean) => metric.updateUnsafe(Number(value), context)
     set(ready, member.ready)
     set(silence, Math.max(0, now - member.lastContact) / 1000)
-    set(blocked, publishing !== undefined)
+    set(blocked, pipeline.publishingProblem !== undefined)
     set(calls, pipeline.calls)
     set(inFlight, pipeline.inFlight)
     // Where the API is not called at all for want of quota they are among those that wait.
@@ -82,7 +80,7 @@ export const renderMetrics = (input: MetricsInput): Effect.Effect<string> =>
     set(unpublished, pipeline.unpublished)
     for (const [reason, metric] of waiting) {
       if (reason !== "kafka") set(metric, pipeline.waits[reason])
-      else set(metric, publishing === undefined ? 0 : pipeline.unpublished)
+      else set(metric, pipeline.publishingProblem === undefined ? 0 : pipeline.unpublished)
     }
     for (const [reason, metric] of apiPaused) set(metric, pipeline.apiPauseReason === reason)
     set(zonesPaused, pipeline.zones.size)

@@ -82,6 +82,11 @@ export class PartitionsInHand {
     this.#options = options
   }
 
+  /** The same, while commits count under it. */
+  get validMembership(): Membership | undefined {
+    return this.membership?.over === undefined ? this.membership : undefined
+  }
+
   get all(): ReadonlyArray<OwnedPartition> {
     return [...this.#owned.values()]
   }
@@ -89,7 +94,7 @@ export class PartitionsInHand {
   /** A new membership: what nobody else has worked on in between is kept. */
   assigned(subscription: Subscription, assignment: Assignment, isWorking: boolean): void {
     const { heads } = assignment
-    this.membership = { subscription, assignment, isOver: false }
+    this.membership = { subscription, assignment, over: undefined }
     for (const owner of this.#owned.values()) {
       const head = heads.get(owner.partition)
       if (head === undefined || !owner.progress.goesOnFrom(head)) this.#lose(owner)
@@ -228,7 +233,7 @@ export class PartitionsInHand {
 
   /** The group has given the partitions away, or is about to: they are not read any further before they are assigned anew. */
   expel(used: Membership): void {
-    if (used !== this.membership || used.isOver) return
+    if (used !== this.validMembership) return
     for (const owner of this.all) {
       used.subscription.pause(owner.partition)
       this.#lose(owner)

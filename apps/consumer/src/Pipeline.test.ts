@@ -1131,8 +1131,13 @@ describe("An outage of Kafka", () => {
       settle(first)
       yield* quiet
       settle(second)
+      assert.strictEqual(
+        pipeline.status().publishingProblem,
+        "Could not write (Transaction): no broker answers"
+      )
       yield* TestClock.adjust("1500 millis")
       yield* published(kafka, 2)
+      assert.isUndefined(pipeline.status().publishingProblem)
       // Tried again as it was: what has been settled meanwhile comes after it.
       assert.deepStrictEqual(outcomes(kafka), ["0@0", "0@1"])
       assert.strictEqual(kafka.heads.get(0)?.offset, 2)
@@ -1179,6 +1184,10 @@ describe("An outage of Kafka", () => {
         settle(first)
         yield* quiet
         assert.isEmpty(outcomes(kafka))
+        assert.deepInclude(pipeline.status(), {
+          unpublished: 1,
+          publishingProblem: "Could not commit offsets: no broker answers, and the group is being joined again"
+        })
         const draining = yield* Effect.forkChild(pipeline.handler.drain)
         yield* quiet
         assert.isUndefined(draining.pollUnsafe())
@@ -1186,6 +1195,7 @@ describe("An outage of Kafka", () => {
         yield* Fiber.join(draining)
         kafka.hindrance = () => Effect.void
         assign(0)
+        assert.isUndefined(pipeline.status().publishingProblem)
         pipeline.handler.received(batchOf(0, batchFrom(0, 0, 5).records))
         const rest = [yield* calls, yield* calls, yield* calls]
         assert.deepStrictEqual(rest.map(({ at, task }) => [at, task.inDoubt]), [

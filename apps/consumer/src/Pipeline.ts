@@ -101,7 +101,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
   const isSettled = () => dispatcher.inFlight() === 0 && publisher.isSettled()
   /** What is to be committed for at last while nothing is sent any more. */
   const toRelease = () =>
-    isSettled() && partitions.membership?.isOver === false
+    isSettled() && partitions.validMembership !== undefined
       ? partitions.all.filter(({ progress }) => progress.wantsRelease)
       : []
   const isIdle = () => isSettled() && !publisher.isCommitting() && toRelease().length === 0
@@ -221,6 +221,7 @@ const make = Effect.fnUntraced(function*(options: PipelineOptions) {
         calls: dispatcher.calls(),
         inFlight: dispatcher.inFlight(),
         unpublished: publisher.unpublished(),
+        publishingProblem: publisher.problem(),
         lanes,
         circuits,
         owned: partitions.all,

@@ -35,6 +35,8 @@ export interface PipelineStatus {
   readonly waits: Readonly<Record<WaitReason, number>>
   /** Requests whose outcomes wait to be published. */
   readonly unpublished: number
+  /** Why outcomes can't be published, where they can't. */
+  readonly publishingProblem: string | undefined
   /** Why nothing at all is sent to the API. */
   readonly apiPause: Pause | undefined
   readonly apiPauseReason: "api" | "credential" | "quota" | undefined
@@ -69,6 +71,7 @@ export interface PipelineState {
   readonly calls: number
   readonly inFlight: number
   readonly unpublished: number
+  readonly publishingProblem: string | undefined
   readonly lanes: Lanes<Task>
   readonly circuits: Circuits
   readonly owned: Iterable<OwnedPartition>
@@ -90,7 +93,7 @@ const pauseReasons = {
 
 /** Goes through everything that is queued. */
 export const pipelineStatus = (state: PipelineState): PipelineStatus => {
-  const { calls, circuits, epoch, inFlight, lanes, unpublished, working } = state
+  const { calls, circuits, epoch, inFlight, lanes, publishingProblem, unpublished, working } = state
   const dated = <P extends Pause>(pause: P): P => ({
     ...pause,
     since: epoch + pause.since,
@@ -133,6 +136,7 @@ export const pipelineStatus = (state: PipelineState): PipelineStatus => {
     waiting,
     waits,
     unpublished,
+    publishingProblem,
     apiPause: apiPause === undefined ? undefined : dated(apiPause),
     apiPauseReason: apiPause === undefined ? undefined : pauseReasons[circuits.apiFailure],
     quota: state.quota === undefined ? undefined : quotaPause(state.quota, state.time),

@@ -51,6 +51,8 @@ export interface Publisher {
   readonly unpublished: () => number
   /** The same, one by one. */
   readonly unpublishedTasks: () => ReadonlyArray<SettledTask>
+  /** Why outcomes can't be published just now, or `undefined`. */
+  readonly problem: () => string | undefined
   /** Whether nothing is left to publish. What can't be committed under this membership is kept for the next. */
   readonly isSettled: () => boolean
   readonly isCommitting: () => boolean
@@ -77,8 +79,8 @@ export const makePublisher = Effect.fnUntraced(function*(options: PublisherOptio
     yield* Effect.timeoutOption(hurried.await, GATHERING)
     outcomesReady.closeUnsafe()
     hurried.closeUnsafe()
-    const used = partitions.membership
-    if (used === undefined || used.isOver || outbox.length === 0) return
+    const used = partitions.validMembership
+    if (used === undefined || outbox.length === 0) return
     const settled = outbox.splice(0, MAX_DELIVERY)
     delivering = settled
     // A partition's first commit goes by itself: before it nobody could tell whose transaction is pending there.
@@ -92,8 +94,8 @@ export const makePublisher = Effect.fnUntraced(function*(options: PublisherOptio
   const commitNext = Effect.gen(function*() {
     yield* commitWanted.await
     commitWanted.closeUnsafe()
-    const used = partitions.membership
-    if (used === undefined || used.isOver || due().length === 0) return
+    const used = partitions.validMembership
+    if (used === undefined || due().length === 0) return
     isCommitting = true
     const committed = yield* delivery.commit(due, used)
     isCommitting = false
@@ -152,7 +154,11 @@ export const makePublisher = Effect.fnUntraced(function*(options: PublisherOptio
     hurry: () => hurried.openUnsafe(),
     unpublished: () => outbox.length + delivering.length,
     unpublishedTasks: () => [...delivering, ...outbox],
-    isSettled: () => delivering.length === 0 && (outbox.length === 0 || partitions.membership?.isOver === true),
+    problem: () => {
+      const over = partitions.membership?.over
+      return delivery.problem() ?? (over === undefined ? undefined : `${over}, and the group is being joined again`)
+    },
+    isSettled: () => delivering.length === 0 && (outbox.length === 0 || partitions.validMembership === undefined),
     isCommitting: () => isCommitting,
     publishing: Effect.forever(publishNext),
     committing: Effect.forever(commitNext)

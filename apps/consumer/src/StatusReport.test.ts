@@ -11,7 +11,6 @@ const input = (pipeline: Partial<PipelineStatus>, rest: Partial<StatusReportInpu
   requestsTopic: "requests",
   member: { joined: true, ready: true, phase: "at work", lastContact: noon },
   pipeline: { ...idlePipeline, ...pipeline },
-  publishing: undefined,
   ...rest
 })
 
@@ -82,16 +81,20 @@ describe("explain", () => {
 
   it("tells of outcomes that can't be published, of partitions that are full, and of a member that isn't at work", () => {
     assert.deepStrictEqual(
-      explain(input({ unpublished: 2, partitions: [{ ...partition, paused: true, undone: 2_000 }] }, {
-        member: { joined: false, ready: false, phase: "joining the group g", lastContact: noon },
-        publishing: "no broker answers"
-      })),
+      explain(input({
+        unpublished: 2,
+        publishingProblem: "no broker answers",
+        partitions: [{ ...partition, paused: true, undone: 2_000 }]
+      }, { member: { joined: false, ready: false, phase: "joining the group g", lastContact: noon } })),
       [
         "not at work: joining the group g",
         "2 outcomes wait to be published: no broker answers",
         "requests-3: no more is read, as 2,000 requests here have no outcome yet"
       ]
     )
+    const hanging = input({ publishingProblem: "a transaction hangs" })
+    assert.deepStrictEqual(explain(hanging), ["outcomes can't be published: a transaction hangs"])
+    assert.strictEqual(statusReport(hanging).publishing_problem, "a transaction hangs")
   })
 
   it("counts the zones beyond a hundred", () => {

@@ -19,8 +19,6 @@ export interface StatusReportInput {
   readonly requestsTopic: string
   readonly member: MemberStatus
   readonly pipeline: PipelineStatus
-  /** Why outcomes can't be published, where they can't. */
-  readonly publishing: string | undefined
 }
 
 /** Zones that are told one by one; the others are counted. */
@@ -84,16 +82,19 @@ const partitionLine = (
 }
 
 /** What waits, since when, for what and until when: a sentence for each. Empty where nothing does. */
-export const explain = ({ member, pipeline, publishing, requestsTopic }: StatusReportInput): ReadonlyArray<string> => {
+export const explain = ({ member, pipeline, requestsTopic }: StatusReportInput): ReadonlyArray<string> => {
   const lines: Array<string> = []
   if (!member.ready) lines.push(`not at work: ${member.phase}`)
   if (member.differing !== undefined) lines.push(member.differing)
   if (pipeline.apiPause !== undefined) lines.push(apiLine(pipeline.apiPause, pipeline.waiting))
-  const { quota, queued } = pipeline
+  const { publishingProblem, quota, queued, unpublished } = pipeline
   if (quota?.nextCallAt !== undefined && queued > 0) lines.push(quotaLine(quota, quota.nextCallAt, queued))
   if (quota?.pool !== undefined && quota.pool !== "joined") lines.push(poolLine(quota.pool))
-  if (publishing !== undefined) {
-    lines.push(`${thatWait(pipeline.unpublished, "outcome")} to be published: ${publishing}`)
+  if (publishingProblem !== undefined) {
+    const what = unpublished === 0
+      ? "outcomes can't be published"
+      : `${thatWait(unpublished, "outcome")} to be published`
+    lines.push(`${what}: ${publishingProblem}`)
   }
   const zones = [...pipeline.zones].toSorted(([, one], [, other]) => one.since - other.since)
   lines.push(...zones.slice(0, MAX_ZONES).map(([zoneId, pause]) => zoneLine(zoneId, pause)))
@@ -122,7 +123,7 @@ const quotaFields = ({ left, limit, nextCallAt, pool, refused, windowMillis }: Q
 
 /** What `/status` answers. */
 export const statusReport = (input: StatusReportInput) => {
-  const { member, pipeline, publishing, requestsTopic } = input
+  const { member, pipeline, requestsTopic } = input
   const zones = [...pipeline.zones].toSorted(([, one], [, other]) => one.since - other.since)
   return {
     ready: member.ready,
@@ -133,7 +134,7 @@ export const statusReport = (input: StatusReportInput) => {
     queued: pipeline.queued,
     waiting: pipeline.waiting,
     unpublished: pipeline.unpublished,
-    publishing_problem: publishing ?? null,
+    publishing_problem: pipeline.publishingProblem ?? null,
     api: pipeline.apiPause === undefined ? null : pauseFields(pipeline.apiPause),
     quota: pipeline.quota === undefined ? null : quotaFields(pipeline.quota),
     zones_paused: zones.length,

@@ -11,9 +11,7 @@ type Tone = "good" | "held" | "bad" | "unknown"
 const verdictOf = (now: ConsoleSnapshot | undefined): readonly [tone: Tone, text: string] => {
   if (now === undefined) return ["unknown", "Asking the consumer…"]
   if (!now.member.ready) return ["bad", "Not at work"]
-  if (now.unpublished > 0 && now.explanation.some((line) => line.includes("wait to be published"))) {
-    return ["bad", "Outcomes can't be published"]
-  }
+  if (now.publishing_problem !== null) return ["bad", "Outcomes can't be published"]
   if (now.explanation.length === 0) {
     return now.partitions.length === 0
       ? ["good", "In reserve: other members have all partitions"]

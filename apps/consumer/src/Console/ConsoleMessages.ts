@@ -63,6 +63,8 @@ export interface ConsoleSnapshot {
   readonly queued: number
   readonly waiting: number
   readonly unpublished: number
+  /** Why outcomes can't be published, where they can't. */
+  readonly publishing_problem: string | null
   readonly zones_paused: number
   readonly quota: {
     readonly limit: number

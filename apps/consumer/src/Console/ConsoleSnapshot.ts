@@ -64,6 +64,7 @@ export const snapshot = (input: SnapshotInput, told: Told): readonly [ConsoleSna
       queued: pipeline.queued,
       waiting: pipeline.waiting,
       unpublished: pipeline.unpublished,
+      publishing_problem: pipeline.publishingProblem ?? null,
       zones_paused: pipeline.zones.size,
       quota: quota === undefined
         ? null

@@ -35,7 +35,6 @@ const input = (more: Partial<AnswerInput> = {}): AnswerInput => ({
   requestsTopic: "requests",
   member: { joined: true, ready: true, phase: "at work", lastContact: noon },
   pipeline,
-  publishing: undefined,
   query: { id: "req-1" },
   found: [],
   outcomes: [],
@@ -128,7 +127,9 @@ describe("answer", () => {
       "waits since 2026-11-24T11:59:00Z: its address has changed; first in its lane; attempt 1 comes next, next try 12:00:10Z"
     )
     assert.strictEqual(
-      explained({ _tag: "unpublished", code: "1145" }, {}, { publishing: "no broker answers" }),
+      explained({ _tag: "unpublished", code: "1145" }, {}, {
+        pipeline: { ...pipeline, publishingProblem: "no broker answers" }
+      }),
       "decided: 1145. Its outcome waits to be published: no broker answers"
     )
   })

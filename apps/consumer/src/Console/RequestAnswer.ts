@@ -36,7 +36,7 @@ const placeOf = (ahead: number): string =>
 
 const explainRequest = (
   { ahead, state, task }: FoundRequest,
-  { member, pipeline: { quota }, publishing }: StatusReportInput
+  { member, pipeline: { publishingProblem, quota } }: StatusReportInput
 ): string => {
   const attempt = task.failures + 1
   const doubt = task.inDoubt ? "; an earlier attempt may have been applied, which is found out first" : ""
@@ -45,7 +45,7 @@ const explainRequest = (
       return `attempt ${attempt} is under way${doubt}`
     case "unpublished":
       return `decided: ${state.code}. Its outcome waits to be published${
-        publishing === undefined ? "" : `: ${publishing}`
+        publishingProblem === undefined ? "" : `: ${publishingProblem}`
       }`
     case "queued": {
       const place = `${placeOf(ahead)}; attempt ${attempt} comes next`

@@ -29,17 +29,20 @@ export const layerAtLeastOnce = (options: OutcomeTopics & { readonly requestsTop
 
       const turn = yield* Semaphore.make(1)
       const waiting = makeWaitingOutcomes()
+      /** Published, but for their progress. */
+      const uncommitted = makeWaitingOutcomes()
 
       const commit = (due: () => ReadonlyArray<OwnedPartition>, membership: Membership): Effect.Effect<Delivered> =>
         Effect.suspend(() => plainCommit(due(), membership, clock.reached())).pipe(
           Effect.tapError((error) =>
-            error.reason._tag === "StaleGeneration" ? Effect.void : Effect.logWarning(`${error.message}. Trying again`)
+            error.reason._tag === "StaleGeneration" ? Effect.void : uncommitted.tell(error.message)
           ),
           Effect.retry({
             schedule: Schedule.spaced(RETRY_SPACING),
             while: ({ reason }) => reason._tag !== "StaleGeneration"
           }),
           Effect.match({ onSuccess: (): Delivered => "committed", onFailure: (): Delivered => "stale" }),
+          Effect.tap(() => Effect.sync(uncommitted.over)),
           turn.withPermit
         )
 
@@ -47,7 +50,7 @@ export const layerAtLeastOnce = (options: OutcomeTopics & { readonly requestsTop
         owner: "",
         heads: (partitions) => admin.heads(options.groupId, options.requestsTopic, partitions),
         commit,
-        problem: waiting.problem,
+        problem: () => waiting.problem() ?? uncommitted.problem(),
         deliver: Effect.fnUntraced(function*(settled, also, membership) {
           const live = settled.filter(({ task }) => !task.owner.lost)
           let nowOnly = false

@@ -59,7 +59,7 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
           Effect.as<Delivered>("committed"),
           Effect.catch((error) => {
             if (error.reason._tag !== "StaleGeneration") {
-              membership.isOver = true
+              membership.over = error.message
               membership.subscription.rejoin()
             }
             return Effect.as(Effect.logInfo(`${error.message}. Joining the group again`), "stale" as const)
@@ -82,7 +82,7 @@ export const layerExactlyOnce = (options: OutcomeTopics & { readonly transaction
           Effect.flatMap(interruptible(turn.take(1)), () => {
             const owners = new Set([...settling.keys(), ...also()])
             progress = snapshotProgress(owners, clock.reached(), settling)
-            return membership.isOver ? Effect.fail(unknownFate) : Effect.succeed(progress.offsets)
+            return membership.over !== undefined ? Effect.fail(unknownFate) : Effect.succeed(progress.offsets)
           })
         )
         yield* transactions.commit({ records, generation: membership.assignment.generation, offsets }).pipe(
