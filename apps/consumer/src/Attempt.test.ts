@@ -102,9 +102,10 @@ const makeAttempt = Effect.fnUntraced(function*(
       Layer.provide([
         api,
         Layer.succeed(PublishedOutcomes, {
-          find: (request) =>
+          find: (request, tell) =>
             Effect.sync(() => {
               lookedFor.push(request)
+              tell("no broker answers")
               return published
             })
         })
@@ -112,6 +113,14 @@ const makeAttempt = Effect.fnUntraced(function*(
     )
   )
   return { ...Context.get(context, Attempt), calls, clock, lookedFor }
+})
+
+/** Has it looked up what became of a request, and answers with the problems that were told meanwhile. */
+const lookUp = Effect.fnUntraced(function*(result: AttemptResult) {
+  if (result._tag !== "LookingUp") return assert.fail(`it is ${result._tag}`)
+  const told: Array<string> = []
+  yield* result.lookUp((problem) => told.push(problem))
+  return told
 })
 
 /** A request that has not been sent before, or may have been from a time on. */
@@ -377,7 +386,7 @@ describe("What is decided without a call", () => {
       const attempt = yield* makeAttempt([])
       const task = taskOf(event)
       const result = yield* attempt.make(task)
-      if (result._tag === "Waiting") return assert.fail("it waits")
+      if (result._tag !== "Settled") return assert.fail(`it is ${result._tag}`)
       assert.strictEqual(result.settlement._tag, tag)
       if (result.settlement._tag === "Rejected") assert.strictEqual(result.settlement.code, code)
       if (result.settlement._tag === "Failed") {
@@ -424,7 +433,7 @@ describe("Waiting", () => {
       const delays: Array<number> = []
       for (let failure = 0; failure < 12; failure++) {
         const result = yield* attempt.make(task)
-        if (result._tag === "Settled") return assert.fail("it was settled")
+        if (result._tag !== "Waiting") return assert.fail(`it is ${result._tag}`)
         delays.push(Duration.toMillis(result.delay))
       }
       delays.forEach((delay, failure) => assert.isAtMost(delay, Math.min(200 * 2 ** failure, 30_000)))
@@ -436,7 +445,7 @@ describe("Waiting", () => {
     Effect.gen(function*() {
       const attempt = yield* makeAttempt([new RateLimited({ message: "slow", retryAfter: Duration.seconds(42) })])
       const result = yield* attempt.make(taskOf(eventOf("upsert")))
-      if (result._tag === "Settled") return assert.fail("it was settled")
+      if (result._tag !== "Waiting") return assert.fail(`it is ${result._tag}`)
       assert.isTrue(Duration.isGreaterThanOrEqualTo(result.delay, Duration.seconds(42)))
       assert.strictEqual(result.error.reason._tag, "RateLimited")
     }))
@@ -509,7 +518,7 @@ describe("Waiting", () => {
       const task = taskOf(eventOf("create"))
       for (let time = 0; time < 2; time++) {
         const result = yield* attempt.make(task)
-        if (result._tag === "Settled") return assert.fail("it was settled")
+        if (result._tag !== "Waiting") return assert.fail(`it is ${result._tag}`)
         assert.deepStrictEqual(result.delay, Duration.seconds(10))
         yield* TestClock.adjust("30 days")
       }
@@ -1019,6 +1028,7 @@ describe("The same request again", () => {
     Effect.gen(function*() {
       const attempt = yield* makeAttempt([], undefined, [], created)
       const task = again(undefined)
+      assert.deepStrictEqual(yield* lookUp(yield* attempt.make(task)), ["no broker answers"])
       for (let times = 0; times < 2; times++) {
         assert.deepStrictEqual(yield* attempt.make(task), {
           _tag: "Settled",
@@ -1037,6 +1047,7 @@ describe("The same request again", () => {
     Effect.gen(function*() {
       const attempt = yield* makeAttempt([mapping])
       const task = again(undefined)
+      yield* lookUp(yield* attempt.make(task))
       assert.deepStrictEqual(yield* attempt.make(task), succeeded("created", mapping))
       assert.strictEqual(task.attempts, 1)
     }))

@@ -19,6 +19,13 @@ import { laneOf, sameBefore, type Task } from "./Task.ts"
 export type AttemptResult =
   | { readonly _tag: "Settled"; readonly settlement: Settlement }
   | { readonly _tag: "Waiting"; readonly delay: Duration.Duration; readonly error: ApiError }
+  | LookingUp
+
+/** The same request has come before, and what became of it is to be looked up before the next attempt; `tell` is told why it can't be, where so. No call to the API is made for it. */
+export interface LookingUp {
+  readonly _tag: "LookingUp"
+  readonly lookUp: (tell: (problem: string) => void) => Effect.Effect<void>
+}
 
 /** What became of a request in a batch. Where it was refused, or the batch was, nothing says for certain why: it is to be tried again alone. */
 export type BatchedResult = AttemptResult | { readonly _tag: "GoesAlone" }
@@ -255,25 +262,25 @@ export class Attempt extends Context.Service<Attempt, {
         }
 
         /** The same request has come before: what became of it is told again. Where nobody knows it any more, this one is made. */
-        const recall = (task: Task, same: RememberedRequest): Effect.Effect<AttemptResult> =>
-          Effect.flatMap(
-            same.settlement === undefined
-              ? published.find({ ...same, key: laneOf(task), partition: task.record.partition })
-              : Effect.succeed(same.settlement),
-            (settlement) => {
-              if (settlement !== undefined) {
-                same.settlement = settlement
-                return Effect.succeed(settled({ ...settlement, replayed: true }))
-              }
-              if (task.identity !== undefined) task.owner.memory.forget(task.identity)
-              return makeAttempt(task)
+        const recall = (task: Task, same: RememberedRequest): AttemptResult =>
+          same.settlement !== undefined
+            ? settled({ ...same.settlement, replayed: true })
+            : {
+              _tag: "LookingUp",
+              lookUp: (tell) =>
+                Effect.map(
+                  published.find({ ...same, key: laneOf(task), partition: task.record.partition }, tell),
+                  (settlement) => {
+                    if (settlement !== undefined) same.settlement = settlement
+                    else if (task.identity !== undefined) task.owner.memory.forget(task.identity)
+                  }
+                )
             }
-          )
 
         const makeAttempt = (task: Task, reading?: Read): Effect.Effect<AttemptResult> =>
           Effect.suspend(() => {
             const same = sameBefore(task)
-            if (same !== undefined) return recall(task, same)
+            if (same !== undefined) return Effect.succeed(recall(task, same))
             const { event, verdict } = task.request
             const now = clock.currentTimeMillisUnsafe()
             const decided = decidedLocally(verdict, event.expiresAt, now)

@@ -3,7 +3,7 @@ import type { Settlement } from "@origin-regions/domain/MappingOutcome"
 import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import { legible } from "@origin-regions/settings/LogFormat"
 import { Clock, type Context, Duration, Effect, Exit } from "effect"
-import type { Attempt, AttemptResult, BatchedResult } from "./Attempt.ts"
+import type { Attempt, AttemptResult, BatchedResult, LookingUp } from "./Attempt.ts"
 import type { Admitted, CircuitChange, Circuits } from "./Circuits.ts"
 import type { Lanes } from "./Lanes.ts"
 import type { PartitionsInHand } from "./PartitionsInHand.ts"
@@ -14,6 +14,8 @@ import { laneOf, type Task } from "./Task.ts"
 
 /** How soon a create is looked at again that has to wait for a commit. */
 const HOLD_SPACING = Duration.millis(500)
+/** How soon it is tried again to look up what became of a request the first time, where that can't be. */
+const LOOK_UP_SPACING = Duration.toMillis(Duration.seconds(1))
 /** An outage makes thousands of requests wait, again and again: one line now and then speaks for all. */
 const WAITING_LINE_SPACING = Duration.toMillis(Duration.seconds(5))
 /** Of what the API has said, in a line. */
@@ -147,6 +149,7 @@ export const makeDispatcher = Effect.fnUntraced(function*(options: DispatcherOpt
         lanes.release(laneOf(task))
       } else if (result._tag === "Settled") settled(task, result.settlement)
       else if (result._tag === "Waiting") waiting.push([task, result])
+      else if (result._tag === "LookingUp") lookUp(task, result)
       else goAlone(task)
     }
     if (waiting.length > 0) waitFor(waiting)
@@ -157,6 +160,21 @@ export const makeDispatcher = Effect.fnUntraced(function*(options: DispatcherOpt
   const settled = (task: Task, settlement: Settlement) => {
     task.wait = undefined
     settle(task, settlement)
+  }
+
+  /** Takes none of the calls, and a drain does not wait for it: nothing is asked of the API meanwhile. */
+  const lookUp = (task: Task, result: LookingUp) => {
+    const since = now()
+    const wait = (reason: string) => ({ since, until: now() + LOOK_UP_SPACING, failures: 0, reason })
+    putBack(task, wait("it has come before, and what became of it then is being looked up"))
+    const looking = result.lookUp((problem) => {
+      task.wait = wait(problem)
+    })
+    run(onBehalfOf([task], looking), (exit) => {
+      if (Exit.isFailure(exit)) return
+      lanes.resume(laneOf(task), task)
+      pump()
+    })
   }
 
   const goAlone = (task: Task) => {

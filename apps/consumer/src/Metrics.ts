@@ -15,7 +15,7 @@ const inFlight = gauge("requests_in_flight", "Requests that are in calls to the 
 const queued = gauge("requests_queued", "Requests read that wait for their turn")
 const unpublished = gauge("outcomes_unpublished", "Outcomes that wait to be published")
 const waiting = new Map(
-  [...waitReasons, "kafka" as const].map((reason) => [
+  waitReasons.map((reason) => [
     reason,
     gauge("requests_waiting", "Requests that wait for something to get better, by what", { reason })
   ])
@@ -78,9 +78,9 @@ export const renderMetrics = (input: MetricsInput): Effect.Effect<string> =>
     // Where the API is not called at all for want of quota they are among those that wait.
     set(queued, pipeline.queued - (pipeline.apiPause === undefined ? pipeline.waits.quota : 0))
     set(unpublished, pipeline.unpublished)
+    const unpublishable = pipeline.publishingProblem === undefined ? 0 : pipeline.unpublished
     for (const [reason, metric] of waiting) {
-      if (reason !== "kafka") set(metric, pipeline.waits[reason])
-      else set(metric, pipeline.publishingProblem === undefined ? 0 : pipeline.unpublished)
+      set(metric, pipeline.waits[reason] + (reason === "kafka" ? unpublishable : 0))
     }
     for (const [reason, metric] of apiPaused) set(metric, pipeline.apiPauseReason === reason)
     set(zonesPaused, pipeline.zones.size)

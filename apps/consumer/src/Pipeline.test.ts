@@ -497,6 +497,44 @@ describe("A rebalance", () => {
       assert.deepStrictEqual(outcomes(kafka), ["0@0", "0@1"])
     }))
 
+  it.effect("does not wait for what became of a request before, nor does anything else, be there one call only", () =>
+    Effect.gen(function*() {
+      const { assign, calls, kafka, pending, pipeline } = yield* makePipeline({ concurrency: 1 })
+      assign(0)
+      pipeline.handler.received(batchFrom(0, 0, 2))
+      const again = yield* calls
+      const { task } = again
+      const known = { offset: -1, timestamp: 0, settlement: undefined }
+      task.owner.memory.remember(task.identity ?? assert.fail("it has none"), known)
+      const tells = yield* Deferred.make<(problem: string) => void>()
+      const found = yield* Deferred.make<void>()
+      again.finish(Exit.succeed({
+        _tag: "LookingUp",
+        lookUp: (tell) => Effect.andThen(Deferred.succeed(tells, tell), Deferred.await(found))
+      }))
+      settle(yield* calls)
+      yield* published(kafka, 1)
+      const why = () => {
+        const { partitions: [partition], waits } = pipeline.status()
+        return [partition?.wait?.reason, partition?.waiting, waits.kafka, waits.address]
+      }
+      assert.deepStrictEqual(why(), ["it has come before, and what became of it then is being looked up", 1, 1, 0])
+      const tell = yield* Deferred.await(tells)
+      tell("no broker answers")
+      assert.deepStrictEqual(why(), ["no broker answers", 1, 1, 0])
+      assert.deepInclude(pipeline.status(), { calls: 0, inFlight: 0, waiting: 1 })
+      yield* pipeline.handler.drain
+      // What was found in a rebalance is told after it.
+      yield* Deferred.succeed(found, undefined)
+      assert.isEmpty(yield* pending)
+      assign(0)
+      const call = yield* calls
+      assert.strictEqual(call.at, "0@0")
+      settle(call)
+      yield* published(kafka, 2)
+      assert.deepInclude(pipeline.status(), { waiting: 0, unpublished: 0 })
+    }))
+
   it.effect("starts nothing while it lasts, not even what has waited long enough", () =>
     Effect.gen(function*() {
       const { assign, calls, pending, pipeline } = yield* makePipeline({ concurrency: 1 })

@@ -2,7 +2,7 @@ import type { QuotaStatus } from "@origin-regions/api-client/ApiQuota"
 import type { Pause } from "./Circuit.ts"
 import type { Circuits } from "./Circuits.ts"
 import type { Lanes } from "./Lanes.ts"
-import { groupOf, LOCAL, type OwnedPartition, type Task } from "./Task.ts"
+import { groupOf, LOCAL, type OwnedPartition, sameBefore, type Task } from "./Task.ts"
 
 /**
  * What a request waits for:
@@ -13,9 +13,10 @@ import { groupOf, LOCAL, type OwnedPartition, type Task } from "./Task.ts"
  * - `zone`: calls to its zone fail;
  * - `api`: the API can't be reached;
  * - `credential`: the API refuses the credential;
- * - `quota`: no call may be made now.
+ * - `quota`: no call may be made now;
+ * - `kafka`: it has come before, and what became of it then is being looked up.
  */
-export const waitReasons = ["request", "doubt", "address", "zone", "api", "credential", "quota"] as const
+export const waitReasons = ["request", "doubt", "address", "zone", "api", "credential", "quota", "kafka"] as const
 
 export type WaitReason = typeof waitReasons[number]
 
@@ -91,6 +92,10 @@ const pauseReasons = {
   absent: "api"
 } as const satisfies Record<Circuits["apiFailure"], WaitReason>
 
+/** What a request of its own waits for. */
+const waitReasonOf = (task: Task, { failures }: Pause): WaitReason =>
+  sameBefore(task) !== undefined ? "kafka" : task.inDoubt ? "doubt" : failures === 0 ? "address" : "request"
+
 /** Goes through everything that is queued. */
 export const pipelineStatus = (state: PipelineState): PipelineStatus => {
   const { calls, circuits, epoch, inFlight, lanes, publishingProblem, unpublished, working } = state
@@ -106,7 +111,7 @@ export const pipelineStatus = (state: PipelineState): PipelineStatus => {
   )
   let queued = 0
   let waiting = 0
-  const waits = { request: 0, doubt: 0, address: 0, zone: 0, api: 0, credential: 0, quota: 0 }
+  const waits = { request: 0, doubt: 0, address: 0, zone: 0, api: 0, credential: 0, quota: 0, kafka: 0 }
   const lacksQuota = (state.quota?.waitMillis ?? 0) > 0
   const add = (task: Task, own: Pause | undefined) => {
     const zone = zones.get(groupOf(task))
@@ -120,7 +125,7 @@ export const pipelineStatus = (state: PipelineState): PipelineStatus => {
     waiting += 1
     if (apiPause !== undefined) waits[pauseReasons[circuits.apiFailure]] += 1
     else if (zone !== undefined) waits.zone += 1
-    else waits[task.inDoubt ? "doubt" : wait.failures === 0 ? "address" : "request"] += 1
+    else waits[waitReasonOf(task, wait)] += 1
     const partition = partitions.get(task.owner)
     if (partition === undefined) return
     partition.waiting += 1

@@ -2,7 +2,7 @@ import { type FinalSettlement, finalSettlement, readOutcome } from "@origin-regi
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaError, Unreachable } from "@origin-regions/kafka/KafkaError"
 import { KafkaScan } from "@origin-regions/kafka/KafkaScan"
-import { Context, Duration, Effect, Layer, Option, Schedule, Semaphore } from "effect"
+import { Context, Deferred, Duration, Effect, Exit, Layer, Option, Result, Semaphore } from "effect"
 
 /** Which request an outcome is looked for of. */
 export interface AnsweredRequest {
@@ -16,8 +16,14 @@ export interface AnsweredRequest {
 
 /** Finds again what has become of a request, in the topic of the outcomes. */
 export class PublishedOutcomes extends Context.Service<PublishedOutcomes, {
-  /** `undefined` where its outcome is not among those that the topic still has, can't be read, or is that it was given up. */
-  readonly find: (request: AnsweredRequest) => Effect.Effect<FinalSettlement | undefined>
+  /**
+   * `undefined` where its outcome is not among those that the topic still has, can't be read, or is that it was given up. Waits as long as there is hope, and says why to `tell`, each time
+   * that it is about to be tried again.
+   */
+  readonly find: (
+    request: AnsweredRequest,
+    tell: (problem: string) => void
+  ) => Effect.Effect<FinalSettlement | undefined>
 }>()("@origin-regions/consumer/PublishedOutcomes") {
   static readonly layerNoDeps = (options: { readonly requestsTopic: string; readonly outcomesTopic: string }) =>
     Layer.effect(PublishedOutcomes, make(options))
@@ -34,12 +40,15 @@ const RETRY_SPACING = Duration.seconds(1)
 /** What neither an outage nor a right that is missing explains is tried again so often: it may be the brokers' state of a moment. */
 const TRIES = 60
 
-/** `isFound` once the outcome was met, final or not; `isOver` once the topic has been gone through. */
 interface Search {
   readonly request: AnsweredRequest
+  readonly tell: (problem: string) => void
+  readonly over: Deferred.Deferred<FinalSettlement | undefined>
   settlement: FinalSettlement | undefined
+  /** Its outcome was met, final or not. */
   isFound: boolean
-  isOver: boolean
+  /** Tries that have failed as neither an outage nor a right that is missing explains. */
+  failures: number
 }
 
 const make = Effect.fnUntraced(function*(
@@ -49,6 +58,8 @@ const make = Effect.fnUntraced(function*(
   const { scan } = yield* KafkaScan
   const oneAtATime = yield* Semaphore.make(1)
   const searches = new Set<Search>()
+  /** The last problem, while it lasts. */
+  let told: string | undefined
 
   /** Goes through the outcomes since the oldest of the requests, for all of them. */
   const search = Effect.fnUntraced(function*(wanted: ReadonlyArray<Search>) {
@@ -66,8 +77,14 @@ const make = Effect.fnUntraced(function*(
         each.isFound = true
       }
     })
+    for (const each of wanted) if (each.isFound || unread.size === 0) end(each)
     if (unread.size > 0 && !wanted.every(({ isFound }) => isFound)) return yield* openTransaction(unread)
   })
+
+  const end = (each: Search) => {
+    searches.delete(each)
+    Deferred.doneUnsafe(each.over, Exit.succeed(each.settlement))
+  }
 
   /** Whoever has begun it has died, or is about to end it; nobody who reads what is committed gets past it before. */
   const openTransaction = (unread: ReadonlyMap<number, number>) =>
@@ -80,39 +97,56 @@ const make = Effect.fnUntraced(function*(
       })
     })
 
-  const searchForAll = Effect.suspend(() => {
-    const wanted = [...searches]
-    searches.clear()
-    let told: string | undefined
-    return search(wanted).pipe(
-      Effect.tapError(({ message, reason }) => {
-        if (reason._tag === "Unauthorized" || message === told) return Effect.void
-        told = message
-        return Effect.logWarning(`${message}. Requests that have come a second time wait; trying again`)
-      }),
-      // Nothing can be published meanwhile either.
-      Effect.retry({ schedule: Schedule.spaced(RETRY_SPACING), while: ({ reason }) => reason._tag === "Unreachable" }),
-      Effect.retry({
-        schedule: Schedule.spaced(RETRY_SPACING),
-        times: TRIES,
-        while: ({ reason }) => reason._tag !== "Unauthorized"
-      }),
-      Effect.catch((error) =>
-        Effect.logWarning(`${error.message}. Requests that have come a second time are made again`)
-      ),
-      Effect.ensuring(Effect.sync(() => {
-        for (const each of wanted) each.isOver = true
-      }))
-    )
+  /** Nothing can be published in an outage either; without the right to read the topic nothing is ever found. */
+  const isHopeless = (each: Search, { reason }: KafkaError): boolean => {
+    if (reason._tag === "Unauthorized") return true
+    if (reason._tag === "Unreachable") return false
+    each.failures += 1
+    return each.failures > TRIES
+  }
+
+  const failed = Effect.fnUntraced(function*(wanted: ReadonlyArray<Search>, error: KafkaError) {
+    const { message } = error
+    const hopeless = wanted.filter((each) => isHopeless(each, error))
+    if (hopeless.length > 0) {
+      yield* Effect.logWarning(`${message}. Requests that have come a second time are made again`)
+    }
+    for (const each of hopeless) end(each)
+    if (searches.size === 0) return
+    for (const each of wanted) each.tell(message)
+    if (message !== told) {
+      yield* Effect.logWarning(`${message}. Requests that have come a second time wait; trying again`)
+    }
+    told = message
+    yield* Effect.sleep(RETRY_SPACING)
+  })
+
+  /** Looks for all that is wanted, each time also for what has come meanwhile, until nothing is. */
+  const searching = Effect.gen(function*() {
+    while (searches.size > 0) {
+      const wanted = [...searches]
+      const tried = yield* Effect.result(search(wanted))
+      if (Result.isFailure(tried)) yield* failed(wanted, tried.failure)
+      else told = undefined
+    }
   })
 
   return PublishedOutcomes.of({
-    find: Effect.fn("PublishedOutcomes.find")(function*(request) {
-      const own: Search = { request, settlement: undefined, isFound: false, isOver: false }
+    find: Effect.fn("PublishedOutcomes.find")(function*(request, tell) {
+      const own: Search = {
+        request,
+        tell,
+        over: Deferred.makeUnsafe(),
+        settlement: undefined,
+        isFound: false,
+        failures: 0
+      }
       searches.add(own)
-      // What is asked for while one is under way is looked for by the next, all together.
-      yield* oneAtATime.withPermits(1)(Effect.suspend(() => own.isOver ? Effect.void : searchForAll))
-      return own.settlement
+      // One of them looks for all.
+      return yield* Effect.raceFirst(
+        Deferred.await(own.over),
+        oneAtATime.withPermits(1)(Effect.andThen(searching, Effect.never))
+      ).pipe(Effect.ensuring(Effect.sync(() => searches.delete(own))))
     })
   })
 })
