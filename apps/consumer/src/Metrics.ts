@@ -1,7 +1,7 @@
 import { type Context, Effect, Metric } from "effect"
 import { PrometheusMetrics } from "effect/observability"
 import { nameOf } from "./PipelineMetrics.ts"
-import { type PipelineStatus, waitReasons } from "./PipelineStatus.ts"
+import { lagOf, type PipelineStatus, waitReasons } from "./PipelineStatus.ts"
 import type { MemberStatus } from "./StatusReport.ts"
 
 const gauge = (name: string, description: string, attributes: Readonly<Record<string, string>> = {}) =>
@@ -33,13 +33,13 @@ const quotaLeft = gauge("api_quota_left", "Calls of the API's quota that this me
 const partitionsAssigned = gauge("partitions_assigned", "Partitions that this member owns")
 const partitionsPaused = gauge("partitions_paused", "Partitions that are not read on, as enough of them has no outcome")
 
-const lagOf = (partition: string) =>
+const lagGauge = (partition: string) =>
   gauge("lag_records", "Records of a partition that have no outcome yet, those not read included", {
     "messaging.destination.partition.id": partition
   })
 
 /** The partitions that a lag was told of last: another member tells it once they are its. */
-const lagging = new Map<string, ReturnType<typeof lagOf>>()
+const lagging = new Map<string, ReturnType<typeof lagGauge>>()
 
 export interface MetricsInput {
   readonly pipeline: PipelineStatus
@@ -53,14 +53,14 @@ export interface MetricsInput {
 const setLags = ({ endOffsets, pipeline }: MetricsInput, context: Context.Context<never>) => {
   const before = new Map(lagging)
   lagging.clear()
-  for (const { head, partition } of pipeline.partitions) {
-    const end = endOffsets.get(partition)
+  for (const status of pipeline.partitions) {
+    const end = endOffsets.get(status.partition)
     if (end === undefined) continue
-    const name = String(partition)
-    const lag = before.get(name) ?? lagOf(name)
+    const name = String(status.partition)
+    const lag = before.get(name) ?? lagGauge(name)
     before.delete(name)
     lagging.set(name, lag)
-    lag.updateUnsafe(Math.max(0, end - head), context)
+    lag.updateUnsafe(lagOf(status, end), context)
   }
   for (const lag of before.values()) Metric.removeUnsafe(lag, context)
 }

@@ -67,6 +67,10 @@ export interface PartitionStatus {
   readonly wait: Pause | undefined
 }
 
+/** Records of a partition that have no outcome yet, those not read included; `end` is the offset after its last record, as Kafka told it a while ago: more may have been read since. */
+export const lagOf = ({ position, undone }: PartitionStatus, end: number): number =>
+  undone + Math.max(0, end - position)
+
 export interface PipelineState {
   readonly working: boolean
   readonly calls: number

@@ -1,5 +1,6 @@
 import { WINDOW_SECONDS } from "../OutcomeCounts.ts"
 import type { HistoryPoint, OutcomeHistory } from "../OutcomeHistory.ts"
+import { lagOf } from "../PipelineStatus.ts"
 import { explain, type StatusReportInput } from "../StatusReport.ts"
 import type { ConsolePoint, ConsoleSnapshot } from "./ConsoleMessages.ts"
 import { latestOutcomes } from "./ConsoleOutcomes.ts"
@@ -75,10 +76,10 @@ export const snapshot = (input: SnapshotInput, told: Told): readonly [ConsoleSna
           next_call: quota.nextCallAt ?? null
         },
       partitions: pipeline.partitions.toSorted((one, other) => one.partition - other.partition).map(
-        ({ head, partition, paused, position, undone, waiting }) => {
+        (status) => {
+          const { head, partition, paused, position, undone, waiting } = status
           const end = endOffsets.get(partition)
-          // Kafka was asked seconds ago, and more may have been read since.
-          const lag = end === undefined ? null : undone + Math.max(0, end - position)
+          const lag = end === undefined ? null : lagOf(status, end)
           return { partition, head, position, undone, waiting, paused, lag }
         }
       ),
