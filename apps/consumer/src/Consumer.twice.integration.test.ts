@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { deleteRecordsBefore } from "@origin-regions/kafka/fixtures/KafkaTampering"
+import { deleteRecordsBefore, openTransaction } from "@origin-regions/kafka/fixtures/KafkaTampering"
 import { Api } from "@origin-regions/testkit/Api"
 import * as ConsumerProcess from "@origin-regions/testkit/Consumer"
 import { KafkaBroker } from "@origin-regions/testkit/KafkaBroker"
@@ -8,7 +8,7 @@ import { uniqueZoneId } from "@origin-regions/testkit/Names"
 import { Effect, Layer } from "effect"
 import { changesOf } from "./fixtures/ApiRecords.ts"
 import { eventOf, recordOf } from "./fixtures/RequestRecords.ts"
-import { linesOf, whileRunning } from "./fixtures/RunningConsumer.ts"
+import { linesOf, statusOf, until, whileRunning } from "./fixtures/RunningConsumer.ts"
 import { allCommitted, layerKafka, makeTestTopics, type OutcomeArrival, settingsFor } from "./fixtures/TestTopics.ts"
 
 const Surroundings = Layer.unwrap(Effect.map(KafkaBroker, ({ brokers }) => layerKafka(brokers))).pipe(
@@ -31,7 +31,10 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The sa
         const topics = yield* makeTestTopics()
         const zoneId = yield* uniqueZoneId
         const { brokers } = yield* KafkaBroker
-        const environment = settingsFor(brokers, topics.names, api, { DELIVERY: delivery })
+        const environment = settingsFor(brokers, topics.names, api, {
+          DELIVERY: delivery,
+          CONCURRENCY: "1"
+        })
         const request = (operation: "create" | "upsert" | "delete", id: string, ip: string, region = {}) =>
           recordOf("bare", eventOf(operation, id, { zone_id: zoneId, ip, ...region }), `${zoneId}/${ip}`)
         const made = [
@@ -58,20 +61,40 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The sa
         yield* topics.emit(made)
         const before = yield* whileRunning(first)(topics.outcomes.until((all) => all.length === 15))
         assert.sameMembers(before.map(told), [...once, ...again, ...more, ...again])
-        yield* whileRunning(first)(allCommitted(topics, environment["KAFKA_GROUP_ID"] ?? ""))
+        const isCommitted = whileRunning(first)(allCommitted(topics, environment["KAFKA_GROUP_ID"] ?? ""))
+        yield* isCommitted
+        // From here on nothing can be read of the outcomes, until it has ended.
+        const kafka = { brokers, tls: undefined, sasl: undefined }
+        const opened = yield* Effect.forEach(
+          [0, 1],
+          (partition) => openTransaction(kafka, { topic: topics.names.outcomes, partition })
+        )
+        const behind = request("upsert", "behind", "192.0.2.3", aws)
+        yield* topics.emit([behind])
+        yield* isCommitted
         yield* first.kill
         // Some of what would be read again for the memory's sake is no longer there.
-        const kafka = { brokers, tls: undefined, sasl: undefined }
         yield* deleteRecordsBefore(kafka, { topic: topics.names.requests, partition: 0, offset: 3 })
 
+        // Behind the one that waits for that all others go on, with the one call that there is.
         const second = yield* ConsumerProcess.start(environment)
-        yield* topics.emit([...made, request("create", "create", "192.0.2.1", gcp)])
-        const all = yield* whileRunning(second)(topics.outcomes.until((all) => all.length >= 20))
-        assert.sameMembers(all.slice(15).map(told), [...again, "create 1145"])
+        yield* topics.emit([behind, ...made, request("create", "create", "192.0.2.1", gcp)])
+        yield* until(
+          whileRunning(second)(statusOf(second)),
+          ({ explanation: [line = ""], partitions: [partition] }) =>
+            partition?.undone === 1 && partition.position === 22 &&
+            line.includes("1 waiting since") && line.includes("a transaction is open on partition 0 from offset")
+        )
+        yield* Effect.forEach(opened, ({ abort }) => abort)
+        const all = yield* whileRunning(second)(topics.outcomes.until((all) => all.length >= 22))
+        assert.sameMembers(
+          all.slice(15).map(told),
+          ["behind upserted", ...again, "create 1145", "behind upserted again"]
+        )
 
         // What it was told the first time, but for whose outcome it is.
         const firstTime = new Map(
-          all.slice(0, 8).filter((each) => !told(each).endsWith("again")).map((each) => [told(each), each])
+          all.filter((each) => !told(each).endsWith("again")).map((each) => [told(each), each])
         )
         for (const each of all.filter((each) => told(each).endsWith("again"))) {
           const { attempts, replayed, request: reference, ...data } = { replayed: false, ...each.event.data }
@@ -81,11 +104,11 @@ layer(Surroundings, { excludeTestServices: true, timeout: "2 minutes" })("The sa
           assert.deepStrictEqual(data, same)
           assert.strictEqual(reference.offset, Number(each.request.split("@")[1]))
         }
-        assert.strictEqual(new Set(all.map(({ event }) => event.id)).size, 20)
+        assert.strictEqual(new Set(all.map(({ event }) => event.id)).size, 22)
         yield* second.terminate
         assert.notMatch((yield* linesOf(second)).join("\n"), /lost its end|are lost/)
         const changes = yield* changesOf(api, zoneId)
-        assert.lengthOf(changes, 5)
+        assert.lengthOf(changes, 6)
         assert.deepInclude(changes.findLast(({ origin_ip }) => origin_ip === "192.0.2.2")?.after, gcp)
       })
   )

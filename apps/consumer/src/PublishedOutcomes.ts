@@ -66,15 +66,17 @@ const make = Effect.fnUntraced(function*(
     const byKey = Map.groupBy(wanted, ({ request }) => request.key)
     const since = Math.min(...wanted.map(({ request }) => request.timestamp)) - CLOCK_DIFFERENCE
     const from = yield* admin.offsetsSince(outcomesTopic, Math.max(0, since))
-    const unread = yield* scan({ topic: outcomesTopic, from, patience: PATIENCE }, (_, { key, value }) => {
+    const isEnough = () => wanted.every(({ settlement }) => settlement !== undefined)
+    const unread = yield* scan({ topic: outcomesTopic, from, patience: PATIENCE, isEnough }, (_, { key, value }) => {
       const ofKey = key === null || value === null ? undefined : byKey.get(key.toString("utf8"))
       const outcome = ofKey === undefined || value === null ? undefined : Option.getOrUndefined(readOutcome(value))
       if (ofKey === undefined || outcome?.data.request.topic !== requestsTopic) return
       const { offset, partition } = outcome.data.request
       for (const each of ofKey) {
-        if (each.request.partition !== partition || each.request.offset !== offset) continue
+        if (each.request.partition !== partition || each.request.offset !== offset || !searches.has(each)) continue
         each.settlement = finalSettlement(outcome)
         each.isFound = true
+        if (each.settlement !== undefined) end(each)
       }
     })
     for (const each of wanted) if (each.isFound || unread.size === 0) end(each)

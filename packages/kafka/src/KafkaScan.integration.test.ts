@@ -1,6 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import { Context, Duration, Effect, Layer } from "effect"
-import { deleteRecordsBefore } from "./fixtures/KafkaTampering.ts"
+import { deleteRecordsBefore, openTransaction } from "./fixtures/KafkaTampering.ts"
 import {
   layerSharedKafka,
   newTopic,
@@ -49,6 +49,22 @@ layer(layerSharedKafka, { excludeTestServices: true, timeout: "2 minutes" })("Ka
         numbered("b", 20).slice(5).map((value, index) => [1, index + 5, value])
       )
       assert.strictEqual(byPartition.size, 2)
+    }))
+
+  it.effect("ends once enough has been seen, whatever is left, or held by a transaction", () =>
+    Effect.gen(function*() {
+      const topic = yield* newTopic(2)
+      // An answer has room for one of them.
+      for (const value of numbered("a", 3)) yield* sendTo(topic, 0, [value.padEnd(900_000)])
+      yield* sendTo(topic, 1, numbered("b", 1))
+      yield* openTransaction(yield* TestSettings, { topic, partition: 1 })
+      const { scan } = yield* scanner
+      const seen = new Set<string>()
+      const range = { topic, from: new Map([[0, 0], [1, 0]]), patience: Duration.hours(1) }
+      const held = yield* scan({ ...range, isEnough: () => seen.has("a-0") }, (_, { value }) => {
+        seen.add(String(value).trim())
+      })
+      assert.deepStrictEqual([seen.has("a-0"), seen.has("a-2"), held], [true, false, new Map()])
     }))
 
   it.effect("shows keys, headers and times as they are, whatever the codec", () =>

@@ -21,6 +21,8 @@ export interface Range {
   readonly to?: ReadonlyMap<number, number>
   /** How long a transaction may keep a partition from being read on, while nothing else comes. */
   readonly patience: Duration.Duration
+  /** Whether what is looked for has been seen, and the rest need not be: asked from time to time. Left out: all is shown. */
+  readonly isEnough?: () => boolean
 }
 
 /**
@@ -58,7 +60,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
   const clock = yield* Clock.Clock
 
   const scan: KafkaScan["Service"]["scan"] = Effect.fn("KafkaScan.scan")(
-    function*({ from, patience, to, topic }, look) {
+    function*({ from, isEnough, patience, to, topic }, look) {
       const operation = `read the topic ${topic}`
       /** The next offset of partitions that are not at their end. */
       const next = new Map(
@@ -133,7 +135,7 @@ const make = Effect.fnUntraced(function*(settings: KafkaSettings) {
         Effect.mapError(({ error }) => error)
       )
 
-      while (next.size > 0) {
+      while (next.size > 0 && isEnough?.() !== true) {
         const late = yield* attempt
         const first = late.length === 0 ? undefined : yield* admin.beginningOffsets(topic)
         for (const partition of late) {
