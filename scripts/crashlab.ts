@@ -227,7 +227,13 @@ const crashlab = Command.make(
     requests: count("requests", 600, "Requests of a round, at least: they come as long as faults strike"),
     faults: count("faults", 4, "Faults of a round"),
     consumers: count("consumers", 3, "Consumer processes of the group"),
-    brokers: count("brokers", 1, "Brokers, which take over from each other where there are several"),
+    brokers: Flag.Int("brokers").pipe(
+      Flag.withDescription(
+        "Brokers, which take over from each other where there are several (default: 1 or 3, drawn from the seed)"
+      ),
+      Flag.filter((value) => value >= 1, () => "a whole number from 1"),
+      Flag.optional
+    ),
     delivery: Flag.Literals("delivery", ["exactly-once", "at-least-once"]).pipe(
       Flag.withDescription("The consumers' DELIVERY (default: exactly-once, or what --without needs)"),
       Flag.optional
@@ -256,18 +262,22 @@ const crashlab = Command.make(
     ),
     json: Flag.Boolean("json").pipe(Flag.withDescription("Print the result as JSON"), Flag.withDefault(false))
   },
-  Effect.fnUntraced(function*({ delivery, generation, logs, only, seed: given, without, ...flags }) {
+  Effect.fnUntraced(function*({ brokers, delivery, generation, logs, only, seed: given, without, ...flags }) {
     const parts = only.split(",").map((part) => part.trim())
     const names = Object.keys(faults).filter((name) => parts.some((part) => name.includes(part)))
     if (names.length === 0) return yield* new UnknownFault({ only })
     const seed = Option.isSome(given) ? given.value : String(yield* Random.nextInt)
-    const drawn = seededChoices(`${seed} generation`).pick(generations) ?? "auto"
+    const drawn = {
+      brokers: seededChoices(`${seed} brokers`).pick([1, 3]) ?? 1,
+      generation: seededChoices(`${seed} generation`).pick(generations) ?? "auto"
+    } as const
     const mutation: Mutation | undefined = Option.isSome(without) ? mutations[without.value] : undefined
     const options: Flags = {
       ...flags,
       without: Option.getOrUndefined(without),
       delivery: Option.getOrElse(delivery, () => mutation?.delivery ?? "exactly-once"),
-      generation: Option.getOrElse(generation, () => drawn),
+      brokers: Option.getOrElse(brokers, () => drawn.brokers),
+      generation: Option.getOrElse(generation, () => drawn.generation),
       logs: Option.getOrUndefined(logs)
     }
     yield* printError(`Seed ${seed}: the same again with --seed ${seed}`)
