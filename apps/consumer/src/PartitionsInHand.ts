@@ -82,7 +82,7 @@ export class PartitionsInHand {
     this.#options = options
   }
 
-  /** The same, while commits count under it. */
+  /** The membership, while commits count under it. */
   get validMembership(): Membership | undefined {
     return this.membership?.over === undefined ? this.membership : undefined
   }

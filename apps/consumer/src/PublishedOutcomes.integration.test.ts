@@ -56,15 +56,16 @@ layer(Kafka, { excludeTestServices: true, timeout: "2 minutes" })("What has been
       const lines = yield* Queue.unbounded<unknown>()
       const { find } = Context.get(
         yield* Layer.build(
-          PublishedOutcomes.layerNoDeps({ requestsTopic: names.requests, outcomesTopic: names.outcomes })
+          PublishedOutcomes.layerNoDeps({ requestsTopic: names.requests, outcomesTopic: names.outcomes }).pipe(
+            Layer.provide(Logger.layer([Logger.make(({ message }) => Queue.offerUnsafe(lines, message))]))
+          )
         ),
         PublishedOutcomes
       )
       const problems = yield* Queue.unbounded<string>()
       const look = ({ data: { request }, subject = "" }: MappingOutcome) =>
-        find({ ...request, timestamp, key: subject }, (problem) => Queue.offerUnsafe(problems, problem)).pipe(
-          Effect.provide(Logger.layer([Logger.make(({ message }) => Queue.offerUnsafe(lines, message))])),
-          Effect.forkChild
+        Effect.forkChild(
+          find({ ...request, timestamp, key: subject }, (problem) => Queue.offerUnsafe(problems, problem))
         )
       const finding = yield* look(hidden)
       const problem =

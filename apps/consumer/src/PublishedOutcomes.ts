@@ -2,7 +2,7 @@ import { type FinalSettlement, finalSettlement, readOutcome } from "@origin-regi
 import { KafkaAdmin } from "@origin-regions/kafka/KafkaAdmin"
 import { KafkaError, Unreachable } from "@origin-regions/kafka/KafkaError"
 import { KafkaScan } from "@origin-regions/kafka/KafkaScan"
-import { Context, Deferred, Duration, Effect, Exit, Layer, Option, Result, Semaphore } from "effect"
+import { Context, Deferred, Duration, Effect, Exit, Latch, Layer, Option, Result } from "effect"
 
 /** Which request an outcome is looked for of. */
 export interface AnsweredRequest {
@@ -33,7 +33,7 @@ export class PublishedOutcomes extends Context.Service<PublishedOutcomes, {
 const CLOCK_DIFFERENCE = Duration.toMillis(Duration.minutes(10))
 
 /** How long a transaction may be open before the outcome until it is said that requests wait for its end. */
-const PATIENCE = Duration.seconds(5)
+const PATIENCE = Duration.seconds(1)
 
 const RETRY_SPACING = Duration.seconds(1)
 
@@ -56,7 +56,7 @@ const make = Effect.fnUntraced(function*(
 ) {
   const admin = yield* KafkaAdmin
   const { scan } = yield* KafkaScan
-  const oneAtATime = yield* Semaphore.make(1)
+  const isWanted = yield* Latch.make(false)
   const searches = new Set<Search>()
   /** The last problem, while it lasts. */
   let told: string | undefined
@@ -94,7 +94,9 @@ const make = Effect.fnUntraced(function*(
       operation: `read the topic ${outcomesTopic}`,
       reason: new Unreachable({
         detail: `a transaction is open on ${
-          [...unread].map(([partition, offset]) => `partition ${partition} from offset ${offset} on`).join(", ")
+          [...unread].toSorted(([one], [other]) => one - other).map(([partition, offset]) =>
+            `partition ${partition} from offset ${offset} on`
+          ).join(", ")
         }`
       })
     })
@@ -109,13 +111,13 @@ const make = Effect.fnUntraced(function*(
 
   const failed = Effect.fnUntraced(function*(wanted: ReadonlyArray<Search>, error: KafkaError) {
     const { message } = error
-    const hopeless = wanted.filter((each) => isHopeless(each, error))
+    const hopeless = wanted.filter((each) => searches.has(each) && isHopeless(each, error))
     if (hopeless.length > 0) {
       yield* Effect.logWarning(`${message}. Requests that have come a second time are made again`)
     }
     for (const each of hopeless) end(each)
     if (searches.size === 0) return
-    for (const each of wanted) each.tell(message)
+    for (const each of wanted) if (searches.has(each)) each.tell(message)
     if (message !== told) {
       yield* Effect.logWarning(`${message}. Requests that have come a second time wait; trying again`)
     }
@@ -123,16 +125,28 @@ const make = Effect.fnUntraced(function*(
     yield* Effect.sleep(RETRY_SPACING)
   })
 
-  /** Looks for all that is wanted, each time also for what has come meanwhile, until nothing is. */
+  /** Looks for all that is wanted, each time also for what has come meanwhile. */
   const searching = Effect.gen(function*() {
+    yield* isWanted.await
+    isWanted.closeUnsafe()
     while (searches.size > 0) {
       const wanted = [...searches]
       const tried = yield* Effect.result(search(wanted))
       if (Result.isFailure(tried)) yield* failed(wanted, tried.failure)
       else told = undefined
     }
-  })
+  }).pipe(
+    // A fault is for those to end by who wait for it.
+    Effect.catchCause((cause) =>
+      Effect.sync(() => {
+        for (const { over } of searches) Deferred.doneUnsafe(over, Exit.failCause(cause))
+        searches.clear()
+      })
+    ),
+    Effect.forever
+  )
 
+  yield* Effect.forkScoped(searching)
   return PublishedOutcomes.of({
     find: Effect.fn("PublishedOutcomes.find")(function*(request, tell) {
       const own: Search = {
@@ -144,11 +158,8 @@ const make = Effect.fnUntraced(function*(
         failures: 0
       }
       searches.add(own)
-      // One of them looks for all.
-      return yield* Effect.raceFirst(
-        Deferred.await(own.over),
-        oneAtATime.withPermits(1)(Effect.andThen(searching, Effect.never))
-      ).pipe(Effect.ensuring(Effect.sync(() => searches.delete(own))))
+      isWanted.openUnsafe()
+      return yield* Effect.ensuring(Deferred.await(own.over), Effect.sync(() => searches.delete(own)))
     })
   })
 })

@@ -204,7 +204,7 @@ export const jvmCluster = Effect.fn("JvmCluster")(
     const { archive, toolchain } = yield* preparedToolchain(progress)
     const properties = { ...clusterProperties(size), ...extra }
     const controller = yield* freePort
-    yield* progress(`Starting ${size} brokers of Kafka ${kafkaVersion} on the JVM.`)
+    yield* progress(`Starting ${size === 1 ? "a broker" : `${size} brokers`} of Kafka ${kafkaVersion} on the JVM.`)
     const start = Effect.fnUntraced(function*(nodeId: number) {
       const directory = yield* temporaryDirectory
       yield* prepareData(directory, toolchain.template, nodeId)
