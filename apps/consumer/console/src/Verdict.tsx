@@ -1,30 +1,9 @@
 import { useSignalEffect } from "@preact/signals"
 import { useRef } from "preact/hooks"
-import type { ConsoleSnapshot } from "../../src/Console/ConsoleMessages.ts"
 import { connection, snapshot } from "./Live.ts"
 import { roomUntil } from "./Room.ts"
-import { count, plural } from "./Units.ts"
-
-type Tone = "good" | "held" | "bad" | "unknown"
-
-/** In one line: how it is. */
-const verdictOf = (now: ConsoleSnapshot | undefined): readonly [tone: Tone, text: string] => {
-  if (now === undefined) return ["unknown", "Asking the consumer…"]
-  if (!now.member.ready) return ["bad", "Not at work"]
-  if (now.publishing_problem !== null) return ["bad", "Outcomes can't be published"]
-  if (now.explanation.length === 0) {
-    return now.partitions.length === 0
-      ? ["good", "In reserve: other members have all partitions"]
-      : ["good", "At work, and nothing is held up"]
-  }
-  const held = now.waiting + (now.quota?.next_call == null ? 0 : now.queued)
-  return [
-    "held",
-    held === 0
-      ? "At work, with something to know"
-      : `At work, and ${plural(held, "request")} ${held === 1 ? "waits" : "wait"}`
-  ]
-}
+import { count } from "./Units.ts"
+import { type Tone, verdictOf } from "./VerdictText.ts"
 
 const marks: Readonly<Record<Tone, string>> = { good: "●", held: "◐", bad: "■", unknown: "○" }
 
