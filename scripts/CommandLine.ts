@@ -11,10 +11,13 @@ export const runCommandLine = <const Name extends string, Input, Context, E, R>(
     Effect.provide(CliConfig.layer({ builtIns: [GlobalFlag.Help] }))
   )
 
+/** A flag for a whole number from 1 on. */
+export const wholeNumber = (name: string, description: string) =>
+  Flag.Int(name).pipe(
+    Flag.withDescription(description),
+    Flag.filter((value) => value >= 1, () => "a whole number from 1")
+  )
+
 /** A flag for how many of something. */
 export const count = (name: string, fallback: number, description: string) =>
-  Flag.Int(name).pipe(
-    Flag.withDescription(`${description} (default: ${fallback})`),
-    Flag.filter((value) => value >= 1, () => "a whole number from 1"),
-    Flag.withDefault(fallback)
-  )
+  wholeNumber(name, `${description} (default: ${fallback})`).pipe(Flag.withDefault(fallback))

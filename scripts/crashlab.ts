@@ -10,7 +10,7 @@ import { Leash } from "@origin-regions/testkit/Leash"
 import { seededChoices } from "@origin-regions/testkit/SeededChoices"
 import { Duration, Effect, FileSystem, Layer, Option, Random, Redacted, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
-import { count, runCommandLine } from "./CommandLine.ts"
+import { count, runCommandLine, wholeNumber } from "./CommandLine.ts"
 import { audit, type Records, type Terms, type Verdict } from "./crashlab/Audit.ts"
 import { Clocks } from "./crashlab/Clocks.ts"
 import { calmApi, faults } from "./crashlab/Faults.ts"
@@ -227,13 +227,10 @@ const crashlab = Command.make(
     requests: count("requests", 600, "Requests of a round, at least: they come as long as faults strike"),
     faults: count("faults", 4, "Faults of a round"),
     consumers: count("consumers", 3, "Consumer processes of the group"),
-    brokers: Flag.Int("brokers").pipe(
-      Flag.withDescription(
-        "Brokers, which take over from each other where there are several (default: 1 or 3, drawn from the seed)"
-      ),
-      Flag.filter((value) => value >= 1, () => "a whole number from 1"),
-      Flag.optional
-    ),
+    brokers: wholeNumber(
+      "brokers",
+      "Brokers, which take over from each other where there are several (default: 1 or 3, drawn from the seed)"
+    ).pipe(Flag.optional),
     delivery: Flag.Literals("delivery", ["exactly-once", "at-least-once"]).pipe(
       Flag.withDescription("The consumers' DELIVERY (default: exactly-once, or what --without needs)"),
       Flag.optional

@@ -9,21 +9,22 @@ import { steadyMillis } from "@origin-regions/domain/SteadyTime"
 import { formatTimestamp } from "@origin-regions/domain/Timestamp"
 import { Clock, Context, Duration, Effect, Layer, Random } from "effect"
 import { pipelineMetrics } from "./PipelineMetrics.ts"
-import { PublishedOutcomes } from "./PublishedOutcomes.ts"
+import { LOOK_UP_SPACING, PublishedOutcomes } from "./PublishedOutcomes.ts"
 import type { RememberedRequest } from "./RequestMemory.ts"
 import { onBehalfOf } from "./RequestTraces.ts"
 import { type Found, isAsAsked, resolve } from "./Resolution.ts"
 import { laneOf, sameBefore, type Task } from "./Task.ts"
 
-/** What one attempt at a request came to: it is settled, or waits for its next attempt. */
+/** What one attempt at a request came to: it is settled, waits for its next attempt, or for what became of it before. */
 export type AttemptResult =
   | { readonly _tag: "Settled"; readonly settlement: Settlement }
   | { readonly _tag: "Waiting"; readonly delay: Duration.Duration; readonly error: ApiError }
   | LookingUp
 
-/** The same request has come before, and what became of it is to be looked up before the next attempt; `tell` is told why it can't be, where so. No call to the API is made for it. */
+/** The same request has come before, and what became of it is to be looked up before the next attempt; `tell` is told why it can't be, where so, and it is tried again after `delay`. No call to the API is made for it. */
 export interface LookingUp {
   readonly _tag: "LookingUp"
+  readonly delay: Duration.Duration
   readonly lookUp: (tell: (problem: string) => void) => Effect.Effect<void>
 }
 
@@ -267,6 +268,7 @@ export class Attempt extends Context.Service<Attempt, {
             ? settled({ ...same.settlement, replayed: true })
             : {
               _tag: "LookingUp",
+              delay: LOOK_UP_SPACING,
               lookUp: (tell) =>
                 Effect.map(
                   published.find({ ...same, key: laneOf(task), partition: task.record.partition }, tell),

@@ -14,8 +14,6 @@ import { laneOf, type Task } from "./Task.ts"
 
 /** How soon a create is looked at again that has to wait for a commit. */
 const HOLD_SPACING = Duration.millis(500)
-/** How soon it is tried again to look up what became of a request the first time, where that can't be. */
-const LOOK_UP_SPACING = Duration.toMillis(Duration.seconds(1))
 /** An outage makes thousands of requests wait, again and again: one line now and then speaks for all. */
 const WAITING_LINE_SPACING = Duration.toMillis(Duration.seconds(5))
 /** Of what the API has said, in a line. */
@@ -163,11 +161,11 @@ export const makeDispatcher = Effect.fnUntraced(function*(options: DispatcherOpt
   }
 
   /** Takes none of the calls, and a drain does not wait for it: nothing is asked of the API meanwhile. */
-  const lookUp = (task: Task, result: LookingUp) => {
+  const lookUp = (task: Task, { delay, lookUp }: LookingUp) => {
     const since = now()
-    const wait = (reason: string) => ({ since, until: now() + LOOK_UP_SPACING, failures: 0, reason })
+    const wait = (reason: string) => ({ since, until: now() + Duration.toMillis(delay), failures: 0, reason })
     putBack(task, wait("it has come before, and what became of it then is being looked up"))
-    const looking = result.lookUp((problem) => {
+    const looking = lookUp((problem) => {
       task.wait = wait(problem)
     })
     run(onBehalfOf([task], looking), (exit) => {

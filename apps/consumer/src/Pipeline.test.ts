@@ -510,6 +510,7 @@ describe("A rebalance", () => {
       const found = yield* Deferred.make<void>()
       again.finish(Exit.succeed({
         _tag: "LookingUp",
+        delay: Duration.seconds(1),
         lookUp: (tell) => Effect.andThen(Deferred.succeed(tells, tell), Deferred.await(found))
       }))
       settle(yield* calls)

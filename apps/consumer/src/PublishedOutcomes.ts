@@ -35,7 +35,8 @@ const CLOCK_DIFFERENCE = Duration.toMillis(Duration.minutes(10))
 /** How long a transaction may be open before the outcome until it is said that requests wait for its end. */
 const PATIENCE = Duration.seconds(1)
 
-const RETRY_SPACING = Duration.seconds(1)
+/** How soon it is tried again to look, where that can't be. */
+export const LOOK_UP_SPACING = Duration.seconds(1)
 
 /** What neither an outage nor a right that is missing explains is tried again so often: it may be the brokers' state of a moment. */
 const TRIES = 60
@@ -80,7 +81,7 @@ const make = Effect.fnUntraced(function*(
       }
     })
     for (const each of wanted) if (each.isFound || unread.size === 0) end(each)
-    if (unread.size > 0 && !wanted.every(({ isFound }) => isFound)) return yield* openTransaction(unread)
+    if (wanted.some((each) => searches.has(each))) return yield* openTransaction(unread)
   })
 
   const end = (each: Search) => {
@@ -122,7 +123,7 @@ const make = Effect.fnUntraced(function*(
       yield* Effect.logWarning(`${message}. Requests that have come a second time wait; trying again`)
     }
     told = message
-    yield* Effect.sleep(RETRY_SPACING)
+    yield* Effect.sleep(LOOK_UP_SPACING)
   })
 
   /** Looks for all that is wanted, each time also for what has come meanwhile. */
